@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 
+import type { Filters } from '../daemon/filters.ts';
 import { invalidParameter, messageOf } from '../errors.ts';
 
 const JSON_BODY_LIMIT = 16 * 1024 * 1024;
@@ -45,8 +46,6 @@ export function queryInt(query: URLSearchParams, name: string): number | undefin
 }
 
 /** Filters as every list operation takes them: `{"label":["a=b"]}` or, from old clients, `{"label":{"a=b":true}}`. */
-export type Filters = ReadonlyMap<string, readonly string[]>;
-
 export function queryFilters(query: URLSearchParams): Filters {
   const text = query.get('filters');
   const filters = new Map<string, readonly string[]>();
