@@ -1,0 +1,41 @@
+import koffi from 'koffi';
+
+import { systemError } from '../errors.ts';
+
+/**
+ * nftables through libnftables: the language of nft(8) without a process per change. A script is one transaction: the
+ * kernel takes all of it or none.
+ */
+interface Nft {
+  run(script: string): string;
+}
+
+let instance: Nft | undefined;
+
+function open(): Nft {
+  const library = koffi.load('libnftables.so.1');
+  const create = library.func('void *nft_ctx_new(uint32_t flags)');
+  const bufferOutput = library.func('int nft_ctx_buffer_output(void *ctx)');
+  const bufferError = library.func('int nft_ctx_buffer_error(void *ctx)');
+  const output = library.func('const char *nft_ctx_get_output_buffer(void *ctx)');
+  const error = library.func('const char *nft_ctx_get_error_buffer(void *ctx)');
+  const runCommand = library.func('int nft_run_cmd_from_buffer(void *ctx, const char *buffer)');
+  const context = create(0);
+  bufferOutput(context);
+  bufferError(context);
+  return {
+    run(script) {
+      const failed = runCommand(context, script) !== 0;
+      const out = output(context) as string;
+      const err = error(context) as string;
+      if (failed) throw systemError(`nftables: ${err.trim()}`);
+      return out;
+    },
+  };
+}
+
+/** Runs an nft script in the current network namespace and returns what it printed. */
+export function nft(script: string): string {
+  instance ??= open();
+  return instance.run(script);
+}
