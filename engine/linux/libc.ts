@@ -7,7 +7,11 @@ import koffi from 'koffi';
 const library = koffi.load('libc.so.6');
 
 /** Declares a libc function from its C prototype. Every function used here returns a C integer unless `Result` says so. */
-export const libc = <Result = number>(prototype: string) => library.func(prototype) as (...args: unknown[]) => Result;
+export const libc = <Result = number>(prototype: string) =>
+  library.func(prototype) as ((...args: unknown[]) => Result) & {
+    /** Runs on a pool thread; the last argument is `(error, result) => void`. */
+    async: (...args: unknown[]) => void;
+  };
 
 const names = new Map<number, string>(Object.entries(koffi.os.errno).map(([name, value]) => [value as number, name]));
 const strerror = libc<string>('const char *strerror(int errnum)');
