@@ -1,69 +1,345 @@
-import type { Database } from '../store/database.ts';
-import type { Digest } from '../store/digest.ts';
+import { mkdirSync, readdirSync, renameSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 
-/** One line of GET /containers/{id}/changes. kind: 0 modified, 1 added, 2 deleted. */
-export interface Change {
+import { conflict, notFound, systemError } from '../errors.ts';
+import { MS, mount, unmount } from '../linux/mount.ts';
+import { syncFilesystem } from '../linux/nodes.ts';
+import { log } from '../log.ts';
+import { type Database, transaction } from '../store/database.ts';
+import { chainIds, type Digest } from '../store/digest.ts';
+import { type DiffRow, LayerRepository, type SnapshotRow } from '../store/layers.ts';
+
+import { type Change, findChanges, measure } from './changes.ts';
+import { tarLayer, tarMerged } from './export.ts';
+import type { ExtractLimits } from './extract.ts';
+import { copyAttributes, fillInitLayer } from './init-layer.ts';
+import { lookup } from './merged.ts';
+import { Trash } from './trash.ts';
+import { UnpackPool, type UnpackSource } from './unpack.ts';
+
+export type { Change } from './changes.ts';
+
+/** A layer that is unpacked and verified but not yet durable nor known by its diff id. */
+export interface StagedLayer extends DiffRow {
   readonly path: string;
-  readonly kind: 0 | 1 | 2;
 }
 
+export interface SnapshotsOptions {
+  /** The data root; everything lies in `<root>/snapshots`. */
+  readonly root: string;
+  readonly db: Database;
+  /** Layers unpacked at once; default the number of processors. */
+  readonly parallel?: number;
+  readonly limits?: ExtractLimits;
+}
+
+/** Nothing else may be redirected or indexed: layers stay readable as plain folders, and diffs by walking the upper. */
+const OVERLAY_OPTIONS = 'index=off,redirect_dir=off,metacopy=off';
+
 /**
- * Layers and the writable snapshots of containers, under `<data-root>/snapshots/`.
+ * Layers and the writable snapshots of containers, under `<data-root>/snapshots/` (docs/images.md draws it).
  *
- * Synchronous methods take well under a millisecond and may be called on the way of `docker run`.
+ * Synchronous methods take well under a millisecond and may be called on the way of `docker run`. A layer exists for
+ * others once its row is committed; before that its folder has a temporary name and goes at the next start.
  */
 export class Snapshots {
-  constructor(_options: { root: string; db: Database }) {}
+  readonly #base: string;
+  readonly #layers: LayerRepository;
+  readonly #db: Database;
+  readonly #pool: UnpackPool;
+  readonly #trash: Trash;
+  readonly #limits: ExtractLimits | undefined;
+  #nextDir: number;
 
-  /** Makes the writable layer of a container (`key`), on top of an image's chain; undefined is an empty root. */
-  prepare(_key: string, _chainId: Digest | undefined): void {
-    throw new Error('not written yet');
+  constructor(options: SnapshotsOptions) {
+    this.#base = `${options.root}/snapshots`;
+    this.#db = options.db;
+    this.#limits = options.limits;
+    for (const name of ['l', 'i', 'w', 'tmp']) mkdirSync(`${this.#base}/${name}`, { recursive: true, mode: 0o710 });
+    this.#layers = new LayerRepository(options.db);
+    this.#pool = new UnpackPool(options.parallel ?? availableParallelism());
+    this.#trash = new Trash(`${this.#base}/trash`, this.#pool);
+    this.#nextDir = 1 + this.#sweep();
   }
 
-  /** Mounts the overlay of a prepared snapshot at `target`, which must exist. */
-  mount(_key: string, _target: string, _options: { readonly?: boolean } = {}): void {
-    throw new Error('not written yet');
+  /** Makes the writable layer of a container (`key`), on top of an image's chain; undefined is an empty root. */
+  prepare(key: string, chainId: Digest | undefined): void {
+    if (this.#layers.snapshot(key)) throw conflict(`snapshot ${key} already exists`);
+    const init = this.#initLayer(chainId);
+    const dir = this.#nextDir++;
+    const folder = `${this.#base}/w/${dir}`;
+    mkdirSync(`${folder}/u`, { recursive: true, mode: 0o755 });
+    mkdirSync(`${folder}/w`, { mode: 0o700 });
+    // The root of a mount looks as its upper folder does.
+    const root = lookup([`${this.#base}/i`], String(init));
+    if (root) copyAttributes(root, `${folder}/u`);
+    this.#layers.addSnapshot({ key, dir, chainId });
+  }
+
+  hasSnapshot(key: string): boolean {
+    return this.#layers.snapshot(key) !== undefined;
+  }
+
+  /**
+   * Mounts the overlay of a prepared snapshot at `target`, an existing folder with an absolute path.
+   *
+   * Folders are given relative to the snapshots' folder, so that 127 layers and more fit into mount(2)'s one page of
+   * options; the working directory changes for the length of this synchronous call.
+   */
+  mount(key: string, target: string, options: { readonly?: boolean } = {}): void {
+    const { dir } = this.#snapshot(key);
+    const lowers = this.#lowerNames(key).join(':');
+    const data = `lowerdir=${lowers},upperdir=w/${dir}/u,workdir=w/${dir}/w,${OVERLAY_OPTIONS}`;
+    const before = process.cwd();
+    process.chdir(this.#base);
+    try {
+      mount('overlay', target, 'overlay', options.readonly ? MS.rdonly : 0, data);
+    } finally {
+      process.chdir(before);
+    }
   }
 
   /** Not being mounted is not an error. */
-  unmount(_target: string): void {
-    throw new Error('not written yet');
+  unmount(target: string): void {
+    unmount(target);
   }
 
   /** Forgets the snapshot at once; its files go in the background. Unknown keys are not an error. */
-  remove(_key: string): void {
-    throw new Error('not written yet');
+  remove(key: string): void {
+    const row = this.#layers.snapshot(key);
+    if (!row) return;
+    this.#layers.removeSnapshot(key);
+    this.#trash.throwAway(`${this.#base}/w/${row.dir}`, false);
   }
 
-  upperDir(_key: string): string {
-    throw new Error('not written yet');
+  upperDir(key: string): string {
+    return `${this.#base}/w/${this.#snapshot(key).dir}/u`;
   }
 
-  /** Top first, as overlay wants them. */
-  lowerDirs(_key: string): string[] {
-    throw new Error('not written yet');
+  /** Top first, as overlay wants them; the first is the container's init layer. */
+  lowerDirs(key: string): string[] {
+    return this.#lowerNames(key).map((name) => `${this.#base}/${name}`);
   }
 
-  changes(_key: string): Promise<Change[]> {
-    throw new Error('not written yet');
+  /** The folders of a chain, top first. */
+  chainDirs(chainId: Digest): string[] {
+    return this.#chainNames(chainId).map((name) => `${this.#base}/${name}`);
+  }
+
+  changes(key: string): Promise<Change[]> {
+    return findChanges(this.upperDir(key), this.lowerDirs(key));
   }
 
   /** Bytes in the writable layer. */
-  usage(_key: string): Promise<{ size: number }> {
-    throw new Error('not written yet');
+  async usage(key: string): Promise<{ size: number }> {
+    return { size: await measure(this.upperDir(key)) };
   }
 
-  hasLayer(_chainId: Digest): boolean {
-    throw new Error('not written yet');
+  /** Bytes of all layers of a chain, as counted when they were unpacked. */
+  chainSize(chainId: Digest): number {
+    return this.#stack(chainId).reduce((sum, diff) => sum + diff.size, 0);
   }
 
-  /** The whole root of a snapshot as a tar (GET /containers/{id}/export). */
-  exportTar(_key: string, _signal: AbortSignal): AsyncIterable<Buffer> {
-    throw new Error('not written yet');
+  hasLayer(chainId: Digest): boolean {
+    return this.#layers.stack(chainId) !== undefined;
+  }
+
+  diff(diffId: Digest): DiffRow | undefined {
+    return this.#layers.diff(diffId);
+  }
+
+  diffs(): DiffRow[] {
+    return [...this.#layers.diffs()];
+  }
+
+  /** Chains that containers' snapshots stand on. */
+  chainsInUse(): Digest[] {
+    return this.#layers.snapshots().flatMap(({ chainId }) => chainId ?? []);
+  }
+
+  /** Unpacks one layer under a temporary name; `commitLayers` makes it known, `discardLayer` removes it. */
+  async stageLayer(
+    source: UnpackSource,
+    options: { diffId?: Digest; signal?: AbortSignal; onProgress?: (bytesRead: number) => void } = {},
+  ): Promise<StagedLayer> {
+    const dir = this.#nextDir++;
+    const path = `${this.#base}/tmp/${dir}`;
+    mkdirSync(path, { mode: 0o755 });
+    try {
+      const unpacked = await this.#pool.unpack(source, path, { ...options, limits: this.#limits });
+      return { diffId: unpacked.diffId as Digest, dir, size: unpacked.size, entries: unpacked.entries, path };
+    } catch (error) {
+      this.#trash.throwAway(path, true);
+      throw error;
+    }
+  }
+
+  discardLayer(layer: StagedLayer): void {
+    this.#trash.throwAway(layer.path, true);
+  }
+
+  /** Makes everything unpacked so far durable. Call before commitLayers. */
+  sync(): Promise<void> {
+    return syncFilesystem(this.#base);
+  }
+
+  /** Gives staged layers their place and records the chain of `diffIds`. Synchronous; joins the caller's transaction. */
+  commitLayers(staged: readonly StagedLayer[], diffIds: readonly Digest[]): void {
+    const fresh: StagedLayer[] = [];
+    for (const layer of staged) {
+      if (this.#layers.diff(layer.diffId) || fresh.some((other) => other.diffId === layer.diffId)) {
+        this.discardLayer(layer);
+        continue;
+      }
+      renameSync(layer.path, `${this.#base}/l/${layer.dir}`);
+      fresh.push(layer);
+    }
+    const chains = chainIds(diffIds);
+    this.#layers.add(
+      fresh.map(({ path: _path, ...row }) => row),
+      chains.map((chainId, index) => ({ chainId, parent: chains[index - 1], diffId: diffIds[index] as Digest })),
+    );
+  }
+
+  /** Unpacks and commits a single layer on top of `parent`. A layer that is there already is left as it is. */
+  async addLayer(
+    layer: { chainId: Digest; parent: Digest | undefined; diffId: Digest },
+    source: UnpackSource,
+    signal?: AbortSignal,
+  ): Promise<void> {
+    if (this.hasLayer(layer.chainId)) return;
+    const below = layer.parent === undefined ? [] : this.#stack(layer.parent).map(({ diffId }) => diffId);
+    const diffIds = [...below, layer.diffId];
+    if (chainIds(diffIds).at(-1) !== layer.chainId) throw systemError(`chain id ${layer.chainId} does not match`);
+    if (this.#layers.diff(layer.diffId)) {
+      this.commitLayers([], diffIds);
+      return;
+    }
+    const staged = await this.stageLayer(source, { diffId: layer.diffId, signal });
+    await this.sync();
+    transaction(this.#db, () => this.commitLayers([staged], diffIds));
+  }
+
+  /**
+   * Removes the chains that neither `chains` nor a container's snapshot needs, and the diffs that then no chain and not
+   * `diffs` needs. Returns what went, for answers and for counting.
+   */
+  removeUnused(chains: Iterable<Digest>, diffs: ReadonlySet<Digest>): { chains: Digest[]; diffs: DiffRow[] } {
+    const kept = new Set<Digest>();
+    for (const root of [...chains, ...this.chainsInUse()]) {
+      for (let at: Digest | undefined = root; at !== undefined && !kept.has(at); ) {
+        kept.add(at);
+        at = this.#layers.chain(at)?.parent;
+      }
+    }
+    const lost = [...this.#layers.chains()].filter(({ chainId }) => !kept.has(chainId));
+    const keptDiffs = new Set(diffs);
+    for (const chain of this.#layers.chains()) if (kept.has(chain.chainId)) keptDiffs.add(chain.diffId);
+    const lostDiffs = [...this.#layers.diffs()].filter(({ diffId }) => !keptDiffs.has(diffId));
+    if (lost.length === 0 && lostDiffs.length === 0) return { chains: [], diffs: [] };
+    const ordered = childrenFirst(lost);
+    const inits = this.#layers.remove(
+      ordered,
+      lostDiffs.map(({ diffId }) => diffId),
+    );
+    for (const dir of inits) this.#trash.throwAway(`${this.#base}/i/${dir}`, false);
+    for (const { dir } of lostDiffs) this.#trash.throwAway(`${this.#base}/l/${dir}`, true);
+    return { chains: ordered, diffs: lostDiffs };
+  }
+
+  /** The whole root of a snapshot as a tar (GET /containers/{id}/export). Works on a running container. */
+  exportTar(key: string, signal: AbortSignal): AsyncIterable<Buffer> {
+    return tarMerged([this.upperDir(key), ...this.lowerDirs(key)], signal);
   }
 
   /** Only the changes, whiteouts in OCI's form: what commit puts into a layer. */
-  diffTar(_key: string, _signal: AbortSignal): AsyncIterable<Buffer> {
-    throw new Error('not written yet');
+  diffTar(key: string, signal: AbortSignal): AsyncIterable<Buffer> {
+    return tarLayer(this.upperDir(key), signal);
   }
+
+  /** Resolves when everything removed so far has left the disk. */
+  settled(): Promise<void> {
+    return this.#trash.settled();
+  }
+
+  async close(): Promise<void> {
+    await this.#pool.close();
+  }
+
+  #snapshot(key: string): SnapshotRow {
+    const row = this.#layers.snapshot(key);
+    if (!row) throw notFound(`No such snapshot: ${key}`);
+    return row;
+  }
+
+  #stack(chainId: Digest): DiffRow[] {
+    const stack = this.#layers.stack(chainId);
+    if (!stack) throw notFound(`layer does not exist: ${chainId}`);
+    return stack;
+  }
+
+  /**
+   * Top first. A diff that occurs twice in a chain is given once, at its topmost place: overlay refuses duplicates, and
+   * what the lower one holds is hidden by the upper one anyway.
+   */
+  #chainNames(chainId: Digest): string[] {
+    const names = this.#stack(chainId).map(({ dir }) => `l/${dir}`);
+    return [...new Set(names.reverse())];
+  }
+
+  #lowerNames(key: string): string[] {
+    const { chainId } = this.#snapshot(key);
+    return [`i/${this.#initLayer(chainId)}`, ...(chainId === undefined ? [] : this.#chainNames(chainId))];
+  }
+
+  #initLayer(chainId: Digest | undefined): number {
+    const known = this.#layers.init(chainId ?? '');
+    if (known !== undefined) return known;
+    const dir = this.#nextDir++;
+    const folder = `${this.#base}/tmp/${dir}`;
+    mkdirSync(folder, { mode: 0o755 });
+    fillInitLayer(folder, chainId === undefined ? [] : this.chainDirs(chainId));
+    renameSync(folder, `${this.#base}/i/${dir}`);
+    this.#layers.addInit(chainId ?? '', dir);
+    return dir;
+  }
+
+  /** Throws away the folders that no row names: what a crash left. Returns the highest number in use. */
+  #sweep(): number {
+    let highest = 0;
+    const known = {
+      l: new Set([...this.#layers.diffs()].map(({ dir }) => dir)),
+      i: new Set(this.#layers.inits().map(({ dir }) => dir)),
+      w: new Set(this.#layers.snapshots().map(({ dir }) => dir)),
+      tmp: new Set<number>(),
+    };
+    for (const [folder, dirs] of Object.entries(known)) {
+      const found = readdirSync(`${this.#base}/${folder}`);
+      for (const name of found) {
+        if (dirs.has(Number(name))) continue;
+        this.#trash.throwAway(`${this.#base}/${folder}/${name}`, true);
+      }
+      for (const dir of dirs) {
+        highest = Math.max(highest, dir);
+        if (!found.includes(String(dir))) log.error('a snapshot folder is missing', { folder: `${folder}/${dir}` });
+      }
+    }
+    return highest;
+  }
+}
+
+function childrenFirst(chains: readonly { chainId: Digest; parent: Digest | undefined }[]): Digest[] {
+  const children = new Map<Digest, Digest[]>();
+  const lost = new Set(chains.map(({ chainId }) => chainId));
+  const roots: Digest[] = [];
+  for (const { chainId, parent } of chains) {
+    if (parent === undefined || !lost.has(parent)) roots.push(chainId);
+    else children.set(parent, [...(children.get(parent) ?? []), chainId]);
+  }
+  const ordered: Digest[] = [];
+  for (let at = roots.pop(); at !== undefined; at = roots.pop()) {
+    ordered.push(at);
+    roots.push(...(children.get(at) ?? []));
+  }
+  return ordered.reverse();
 }
