@@ -41,3 +41,7 @@ export const isKind = (error: unknown, kind: ErrorKind): error is EngineError =>
 
 /** The words of any thrown value, for messages and logs. */
 export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
+/** Whether a Node or system call error has one of these errno names. */
+export const hasCode = (error: unknown, ...codes: string[]): boolean =>
+  error instanceof Error && codes.includes((error as NodeJS.ErrnoException).code ?? '');

@@ -34,5 +34,4 @@ export function check(result: number, syscall: string, subject?: string): number
   return result;
 }
 
-export const hasCode = (error: unknown, ...codes: string[]): boolean =>
-  error instanceof Error && codes.includes((error as NodeJS.ErrnoException).code ?? '');
+export { hasCode } from '../errors.ts';

@@ -1,0 +1,185 @@
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import type { Socket } from 'node:net';
+import { join } from 'node:path';
+
+import { invalidParameter } from '../errors.ts';
+import { Cgroup, prepareCgroupParent } from '../linux/cgroups.ts';
+import { mountsUnder, unmount } from '../linux/mount.ts';
+import type { AttachRequest, LogTarget, ProcessInfo, StdioOptions } from '../shim/protocol.ts';
+import type { ShimClient } from './shim-client.ts';
+import { type ContainerSpec, ociProcess, ociSpec, type ProcessSpec } from './spec.ts';
+
+/** Where containers' cgroups are, when nothing else is asked for. */
+const CGROUP_PARENT = '/skiff';
+
+export interface RuntimeOptions {
+  readonly execRoot: string;
+  readonly shim: ShimClient;
+  /** Name → program, for instance crun → /usr/bin/crun. */
+  readonly runtimes: ReadonlyMap<string, string>;
+  readonly defaultRuntime: string;
+}
+
+/**
+ * A container's processes: bundles, the OCI runtime, cgroups. What lies under exec-root lives as long as the machine is up.
+ *
+ *   exec-root/containers/<id>/{config.json, rootfs/}   the OCI bundle
+ *   exec-root/runtimes/<name>/<id>                     the OCI runtime's own state
+ */
+export class Runtime {
+  readonly #options: RuntimeOptions;
+
+  constructor(options: RuntimeOptions) {
+    this.#options = options;
+    mkdirSync(join(options.execRoot, 'containers'), { recursive: true, mode: 0o711 });
+    prepareCgroupParent(CGROUP_PARENT);
+  }
+
+  get names(): ReadonlyMap<string, string> {
+    return this.#options.runtimes;
+  }
+
+  get defaultName(): string {
+    return this.#options.defaultRuntime;
+  }
+
+  bundleOf(id: string): string {
+    return join(this.#options.execRoot, 'containers', id);
+  }
+
+  /** Mount point of a running container's root. */
+  rootfsOf(id: string): string {
+    return join(this.bundleOf(id), 'rootfs');
+  }
+
+  cgroupOf(id: string, parent?: string): string {
+    return join('/', parent || CGROUP_PARENT, id);
+  }
+
+  #cgroup(id: string, parent?: string): Cgroup {
+    return new Cgroup(this.cgroupOf(id, parent));
+  }
+
+  /** Throws when there is no such runtime, in Docker's words. */
+  checkName(name: string): void {
+    if (!this.#options.runtimes.has(name)) throw invalidParameter(`unknown or invalid runtime name: ${name}`);
+  }
+
+  #stateRoot(name: string): string {
+    return join(this.#options.execRoot, 'runtimes', name);
+  }
+
+  #command(name: string): string[] {
+    const program = this.#options.runtimes.get(name);
+    if (!program) throw invalidParameter(`unknown or invalid runtime name: ${name}`);
+    return [program, '--root', this.#stateRoot(name)];
+  }
+
+  /** Makes the bundle's directories; the caller mounts the root at rootfsOf(id). */
+  prepareBundle(id: string): void {
+    mkdirSync(this.rootfsOf(id), { recursive: true, mode: 0o711 });
+  }
+
+  /** Starts the container's init process. Rejects with RuntimeFailed (the runtime's words). */
+  start(
+    id: string,
+    runtime: string,
+    spec: ContainerSpec,
+    stdio: StdioOptions,
+    log: LogTarget,
+  ): Promise<{ pid: number; startedAt: number }> {
+    const bundle = this.bundleOf(id);
+    writeFileSync(join(bundle, 'config.json'), JSON.stringify(ociSpec(spec)));
+    return this.#options.shim.request({
+      op: 'run',
+      key: id,
+      bundle,
+      runtime: this.#command(runtime || this.defaultName),
+      stdio,
+      log,
+    });
+  }
+
+  /** Starts another process in a running container. Rejects with RuntimeFailed. */
+  async exec(
+    container: string,
+    key: string,
+    runtime: string,
+    process: ProcessSpec,
+    stdio: StdioOptions,
+  ): Promise<{ pid: number; startedAt: number }> {
+    const processFile = join(this.bundleOf(container), `exec-${key}.json`);
+    writeFileSync(processFile, JSON.stringify(ociProcess(process)));
+    try {
+      const command = this.#command(runtime || this.defaultName);
+      return await this.#options.shim.request({ op: 'exec', key, container, runtime: command, processFile, stdio });
+    } finally {
+      rmSync(processFile, { force: true });
+    }
+  }
+
+  attach(request: Omit<AttachRequest, 'op'>): Promise<Socket> {
+    return this.#options.shim.attach(request);
+  }
+
+  async signal(key: string, signal: number): Promise<boolean> {
+    return (await this.#options.shim.request({ op: 'signal', key, signal })).delivered;
+  }
+
+  async resize(key: string, rows: number, columns: number): Promise<void> {
+    await this.#options.shim.request({ op: 'resize', key, rows, columns });
+  }
+
+  async processes(): Promise<readonly ProcessInfo[]> {
+    return (await this.#options.shim.request({ op: 'processes' })).processes;
+  }
+
+  /** The exit is noted; the shim may drop the process. Also ends clients that attached to one that never started. */
+  async forget(key: string): Promise<void> {
+    await this.#options.shim.request({ op: 'forget', key });
+  }
+
+  oomKilled(id: string, parent?: string): boolean {
+    return this.#cgroup(id, parent).oomKilled();
+  }
+
+  setFrozen(id: string, parent: string | undefined, frozen: boolean): void {
+    this.#cgroup(id, parent).setFrozen(frozen);
+  }
+
+  pids(id: string, parent?: string): number[] {
+    return this.#cgroup(id, parent).pids();
+  }
+
+  /**
+   * Removes all that a run leaves under exec-root and in the cgroup file system. What `crun delete` would do, without a
+   * process: kill what is left in the cgroup, remove it, forget the runtime's state. Safe to repeat.
+   */
+  cleanUp(id: string, runtime: string, parent?: string): void {
+    const cgroup = this.#cgroup(id, parent);
+    if (!cgroup.remove()) {
+      cgroup.killAll();
+      this.#removeLater(cgroup);
+    }
+    rmSync(join(this.#stateRoot(runtime || this.defaultName), id), { recursive: true, force: true });
+    const bundle = this.bundleOf(id);
+    unmount(this.rootfsOf(id));
+    rmSync(bundle, { recursive: true, force: true });
+  }
+
+  /** Killed processes leave their cgroup a moment after they die. */
+  #removeLater(cgroup: Cgroup, tries = 20): void {
+    setTimeout(() => {
+      if (!cgroup.remove() && tries > 0) this.#removeLater(cgroup, tries - 1);
+    }, 50).unref();
+  }
+
+  /** Unmounts roots of containers that don't run: what a crash left. */
+  sweep(keep: (containerId: string) => boolean): void {
+    const base = join(this.#options.execRoot, 'containers');
+    for (const point of mountsUnder(base)) {
+      const id = point.slice(base.length + 1).split('/')[0]!;
+      if (!keep(id)) unmount(point);
+    }
+  }
+}
