@@ -183,6 +183,11 @@ export class Snapshots {
     return syncFilesystem(this.#base);
   }
 
+  /** After a transaction that failed. */
+  reload(): void {
+    this.#layers.reload();
+  }
+
   /** Gives staged layers their place and records the chain of `diffIds`. Synchronous; joins the caller's transaction. */
   commitLayers(staged: readonly StagedLayer[], diffIds: readonly Digest[]): void {
     const fresh: StagedLayer[] = [];

@@ -74,11 +74,18 @@ export class LayerRepository {
 
   constructor(db: Database) {
     this.#db = db;
-    for (const row of db.prepare('SELECT * FROM layer_diffs').all()) {
+    this.reload();
+  }
+
+  /** Reads the tables again: after a transaction that failed, memory must not know more than the disk. */
+  reload(): void {
+    this.#diffs.clear();
+    this.#chains.clear();
+    for (const row of this.#db.prepare('SELECT * FROM layer_diffs').all()) {
       const diff = toDiff(row);
       this.#diffs.set(diff.diffId, diff);
     }
-    for (const row of db.prepare('SELECT * FROM layer_chains').all()) {
+    for (const row of this.#db.prepare('SELECT * FROM layer_chains').all()) {
       const chain = toChain(row);
       this.#chains.set(chain.chainId, chain);
     }

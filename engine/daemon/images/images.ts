@@ -3,6 +3,11 @@ import type { Snapshots } from '../../snapshots/snapshots.ts';
 import type { Database } from '../../store/database.ts';
 import type { Digest } from '../../store/digest.ts';
 
+import { ImageStore } from './image-store.ts';
+import { type LoadOptions, loadArchive } from './load.ts';
+import { loadPreloaded } from './preload.ts';
+import type { Progress } from './progress.ts';
+
 export type { OciImageConfig, Platform } from '../../content/oci.ts';
 export type { Digest } from '../../store/digest.ts';
 
@@ -76,17 +81,35 @@ export interface CommitRequest {
   readonly createdBy?: string;
 }
 
+/**
+ * The engine's images (swagger: Image). Looking up is synchronous; whatever streams takes an AbortSignal, stops when it
+ * aborts, and leaves nothing half-done.
+ */
 export class Images {
-  constructor(_options: ImagesOptions) {}
+  readonly #store: ImageStore;
 
-  /** By name[:tag][@digest], id or unique id prefix. Throws notFound `No such image: x:latest`. */
-  get(_reference: string): Image {
-    throw new Error('not written yet');
+  constructor(options: ImagesOptions) {
+    this.#store = new ImageStore(options);
   }
 
-  /** Loads each *.tar of a folder once in the life of this data root. */
-  loadPreloaded(_dir: string): Promise<void> {
-    throw new Error('not written yet');
+  /** By name[:tag][@digest], id or unique id prefix. Throws notFound `No such image: x:latest`. */
+  get(reference: string): Image {
+    return this.#store.get(reference);
+  }
+
+  /** POST /images/load. */
+  async load(
+    source: AsyncIterable<Buffer>,
+    options: LoadOptions,
+    progress: Progress,
+    signal: AbortSignal,
+  ): Promise<void> {
+    await loadArchive(this.#store, source, options, progress, signal);
+  }
+
+  /** Loads each *.tar of a folder once in the life of this data root: an image that was removed stays away. */
+  async loadPreloaded(dir: string): Promise<void> {
+    await loadPreloaded(this.#store, dir);
   }
 
   commit(_request: CommitRequest, _signal: AbortSignal): Promise<Digest> {

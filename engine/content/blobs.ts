@@ -1,0 +1,204 @@
+import { createHash, type Hash } from 'node:crypto';
+import { mkdirSync, readdirSync, renameSync, rmSync, unlinkSync } from 'node:fs';
+import { type FileHandle, open, readFile, rm } from 'node:fs/promises';
+
+import { cancelled, invalidParameter, notFound } from '../errors.ts';
+import { log } from '../log.ts';
+import { BlobRepository } from '../store/blobs.ts';
+import type { Database } from '../store/database.ts';
+import { type Digest, digestHex } from '../store/digest.ts';
+
+/** A verified blob under a temporary name; durable and known to others once committed. */
+export interface StagedBlob {
+  readonly digest: Digest;
+  readonly size: number;
+  readonly path: string;
+}
+
+/** Small network chunks are gathered into writes of this size. */
+const WRITE_SIZE = 1024 * 1024;
+
+/**
+ * The content store: blobs by digest under `<data-root>/content/`, written to `ingest/`, renamed to `blobs/sha256/`, then
+ * entered in the database. What `ingest/` holds at start is a crash's and is removed, as are blobs without a row.
+ */
+export class Blobs {
+  readonly rows: BlobRepository;
+  readonly #root: string;
+  #next = 0;
+
+  constructor(options: { root: string; db: Database }) {
+    this.#root = `${options.root}/content`;
+    mkdirSync(`${this.#root}/blobs/sha256`, { recursive: true, mode: 0o700 });
+    mkdirSync(`${this.#root}/ingest`, { recursive: true, mode: 0o700 });
+    this.rows = new BlobRepository(options.db);
+    this.#sweep();
+  }
+
+  has(digest: Digest): boolean {
+    return this.rows.size(digest) !== undefined;
+  }
+
+  size(digest: Digest): number | undefined {
+    return this.rows.size(digest);
+  }
+
+  path(digest: Digest): string {
+    return `${this.#root}/blobs/sha256/${digestHex(digest)}`;
+  }
+
+  /** A whole blob in memory: for manifests and configurations. */
+  async read(digest: Digest): Promise<Buffer> {
+    if (!this.has(digest)) throw notFound(`content ${digest} not found`);
+    return readFile(this.path(digest));
+  }
+
+  writer(): Promise<BlobWriter> {
+    return BlobWriter.create(`${this.#root}/ingest/${process.pid}-${Date.now()}-${this.#next++}`);
+  }
+
+  /** Stores a stream, verifying digest and size where they are known. Leaves nothing behind when it fails. */
+  async ingest(
+    source: AsyncIterable<Buffer> | Iterable<Buffer>,
+    options: { digest?: Digest; size?: number; signal?: AbortSignal; onBytes?: (total: number) => void } = {},
+  ): Promise<StagedBlob> {
+    const writer = await this.writer();
+    try {
+      for await (const chunk of source) {
+        if (options.signal?.aborted) throw cancelled();
+        if (options.size !== undefined && writer.size + chunk.length > options.size) {
+          throw invalidParameter(`unexpected size: more than ${options.size} bytes`);
+        }
+        await writer.write(chunk);
+        options.onBytes?.(writer.size);
+      }
+      return await writer.finish(options);
+    } catch (error) {
+      await writer.abort();
+      throw error;
+    }
+  }
+
+  /** Gives a staged blob its place and row. Synchronous; call after a sync, inside the caller's transaction. */
+  commit(blob: StagedBlob): void {
+    if (this.has(blob.digest)) {
+      this.discard(blob);
+      return;
+    }
+    renameSync(blob.path, this.path(blob.digest));
+    this.rows.add(blob.digest, blob.size);
+  }
+
+  discard(blob: StagedBlob): void {
+    rmSync(blob.path, { force: true });
+  }
+
+  /** Forgets blobs and deletes their files. Call inside the caller's transaction; files go after the rows. */
+  remove(digests: readonly Digest[]): number {
+    let freed = 0;
+    for (const digest of digests) {
+      freed += this.rows.size(digest) ?? 0;
+      this.rows.remove(digest);
+    }
+    return freed;
+  }
+
+  /** Deletes the files of blobs that have no row (any more): out of the way at once, off the disk soon after. */
+  unlink(digests: readonly Digest[]): void {
+    for (const digest of digests) {
+      if (this.has(digest)) continue;
+      const grave = `${this.#root}/ingest/removed-${Date.now()}-${this.#next++}`;
+      try {
+        renameSync(this.path(digest), grave);
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code === 'ENOENT') continue;
+        throw error;
+      }
+      rm(grave, { force: true }).catch((error: unknown) => log.warn('could not delete a blob', { digest, error }));
+    }
+  }
+
+  #sweep(): void {
+    for (const name of readdirSync(`${this.#root}/ingest`)) unlinkSync(`${this.#root}/ingest/${name}`);
+    const found = new Set(readdirSync(`${this.#root}/blobs/sha256`));
+    for (const name of found) {
+      if (!this.has(`sha256:${name}` as Digest)) unlinkSync(`${this.#root}/blobs/sha256/${name}`);
+    }
+    for (const [digest] of this.rows.all()) {
+      if (!found.has(digestHex(digest))) log.error('a blob is missing', { digest });
+    }
+  }
+}
+
+/** Writes one blob and hashes it on the way. `size` is how far it has come, so that a broken download can go on. */
+export class BlobWriter {
+  readonly path: string;
+  size = 0;
+  readonly #file: FileHandle;
+  readonly #hash: Hash = createHash('sha256');
+  #pending: Buffer[] = [];
+  #pendingSize = 0;
+
+  private constructor(path: string, file: FileHandle) {
+    this.path = path;
+    this.#file = file;
+  }
+
+  static async create(path: string): Promise<BlobWriter> {
+    return new BlobWriter(path, await open(path, 'wx', 0o600));
+  }
+
+  /** The chunk must not change afterwards. */
+  async write(chunk: Buffer): Promise<void> {
+    this.#hash.update(chunk);
+    this.size += chunk.length;
+    this.#pending.push(chunk);
+    this.#pendingSize += chunk.length;
+    if (this.#pendingSize >= WRITE_SIZE) await this.#flush();
+  }
+
+  async #flush(): Promise<void> {
+    const pending = this.#pending;
+    let left = this.#pendingSize;
+    this.#pending = [];
+    this.#pendingSize = 0;
+    while (left > 0) {
+      const { bytesWritten } = await this.#file.writev(pending);
+      left -= bytesWritten;
+      if (left === 0) return;
+      // A short write: drop what is written and go on with the rest.
+      let done = bytesWritten;
+      while (done > 0) {
+        const first = pending[0] as Buffer;
+        if (first.length > done) {
+          pending[0] = first.subarray(done);
+          break;
+        }
+        done -= first.length;
+        pending.shift();
+      }
+    }
+  }
+
+  /** Verifies and closes. @param options.durable waits until the bytes are on disk (else the caller syncs) */
+  async finish(options: { digest?: Digest; size?: number; durable?: boolean } = {}): Promise<StagedBlob> {
+    await this.#flush();
+    if (options.size !== undefined && options.size !== this.size) {
+      throw invalidParameter(`unexpected size: expected ${options.size} bytes, got ${this.size}`);
+    }
+    const digest = `sha256:${this.#hash.digest('hex')}` as Digest;
+    if (options.digest !== undefined && options.digest !== digest) {
+      throw invalidParameter(`filesystem layer verification failed for digest ${options.digest}`);
+    }
+    if (options.durable) await this.#file.datasync();
+    await this.#file.close();
+    return { digest, size: this.size, path: this.path };
+  }
+
+  /** Removes what was written. */
+  async abort(): Promise<void> {
+    this.#pending = [];
+    await this.#file.close().catch(() => undefined);
+    rmSync(this.path, { force: true });
+  }
+}

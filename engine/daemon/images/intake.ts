@@ -1,0 +1,147 @@
+import type { StagedBlob } from '../../content/blobs.ts';
+import type { StagedLayer } from '../../snapshots/snapshots.ts';
+import type { UnpackSource } from '../../snapshots/unpack.ts';
+import type { LayerBlob } from '../../store/blobs.ts';
+import type { Digest } from '../../store/digest.ts';
+import type { ImageName } from '../../store/images.ts';
+
+import { chainOf, type ImageStore } from './image-store.ts';
+import type { Shared } from './shared-work.ts';
+
+/** An image about to be known. */
+export interface NewImage {
+  readonly id: Digest;
+  readonly config: string;
+  readonly diffIds: readonly Digest[];
+  readonly parent?: Digest;
+  readonly manifest?: { readonly digest: Digest; readonly mediaType: string };
+  readonly layerBlobs: readonly LayerBlob[];
+}
+
+/**
+ * What one operation brings in: blobs and layers under temporary names, and leases on what is there already. `commit`
+ * makes all of it durable and known in one step; without it, `dispose` leaves nothing behind.
+ */
+export class Intake implements AsyncDisposable {
+  readonly #store: ImageStore;
+  readonly #blobs = new Map<Digest, Shared<StagedBlob> | StagedBlob>();
+  readonly #layers = new Map<Digest, Shared<StagedLayer>>();
+  readonly #leases: Digest[] = [];
+  #disposed = false;
+
+  constructor(store: ImageStore) {
+    this.#store = store;
+  }
+
+  /** Keeps a blob or diff that exists from being collected until this operation is over. */
+  hold(digest: Digest): void {
+    this.#store.leases.hold(digest);
+    this.#leases.push(digest);
+  }
+
+  /** True, and held, when the content store has the blob or this operation has staged it. */
+  hasBlob(digest: Digest): boolean {
+    if (this.#blobs.has(digest)) return true;
+    if (!this.#store.blobs.has(digest)) return false;
+    this.hold(digest);
+    return true;
+  }
+
+  hasLayer(diffId: Digest): boolean {
+    if (this.#layers.has(diffId)) return true;
+    if (!this.#store.snapshots.diff(diffId)) return false;
+    this.hold(diffId);
+    return true;
+  }
+
+  takeBlob(blob: StagedBlob | Shared<StagedBlob>): StagedBlob {
+    const value = 'value' in blob ? blob.value : blob;
+    if (this.#blobs.has(value.digest)) this.#release(blob);
+    else this.#blobs.set(value.digest, blob);
+    return value;
+  }
+
+  takeLayer(layer: Shared<StagedLayer>): void {
+    if (this.#layers.has(layer.value.diffId)) layer.release();
+    else this.#layers.set(layer.value.diffId, layer);
+  }
+
+  /** Where a blob lies now: staged by this operation, or in the content store. */
+  blobPath(digest: Digest): string {
+    const staged = this.#blobs.get(digest);
+    if (!staged || this.#store.blobs.has(digest)) return this.#store.blobs.path(digest);
+    return 'value' in staged ? staged.value.path : staged.path;
+  }
+
+  /**
+   * Unpacks a blob into a layer of this operation, together with whoever else unpacks the same.
+   * @param diffId what it must unpack to, when known
+   */
+  async unpack(
+    source: UnpackSource & { readonly digest: Digest },
+    diffId: Digest | undefined,
+    signal: AbortSignal,
+    onProgress: (bytesRead: number) => void = () => undefined,
+  ): Promise<Digest> {
+    const { unpacking, snapshots } = this.#store;
+    const layer = await unpacking.run(`${source.digest} ${diffId ?? ''}`, signal, onProgress, (stop, report) =>
+      snapshots.stageLayer(source, { diffId, signal: stop, onProgress: report }),
+    );
+    this.takeLayer(layer);
+    return layer.value.diffId;
+  }
+
+  /**
+   * Syncs the data root once, then renames and enters everything in one transaction. After it, all is durable.
+   * @param names given to the images in the same transaction
+   */
+  async commit(images: readonly NewImage[], names: (now: number) => void = () => undefined): Promise<void> {
+    const store = this.#store;
+    if (this.#blobs.size > 0 || this.#layers.size > 0) await store.snapshots.sync();
+    store.atomically(() => {
+      for (const blob of this.#blobs.values()) store.blobs.commit('value' in blob ? blob.value : blob);
+      for (const image of images) this.#commitImage(image);
+      names(Date.now());
+    });
+  }
+
+  #commitImage(image: NewImage): void {
+    const { rows, blobs, snapshots } = this.#store;
+    const staged = new Set(image.diffIds.flatMap((diffId) => this.#layers.get(diffId)?.value ?? []));
+    snapshots.commitLayers([...staged], image.diffIds);
+    for (const layerBlob of image.layerBlobs) blobs.rows.addLayerBlob(layerBlob);
+    const chainId = chainOf(image.diffIds);
+    rows.add({
+      id: image.id,
+      config: image.config,
+      chainId,
+      size: chainId === undefined ? 0 : snapshots.chainSize(chainId),
+      parent: image.parent,
+      lastTagged: undefined,
+    });
+    if (image.manifest) rows.addManifest({ ...image.manifest, imageId: image.id });
+  }
+
+  /** Lets go of everything; what was not committed is removed. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#disposed) return;
+    this.#disposed = true;
+    for (const digest of this.#leases) this.#store.leases.release(digest);
+    for (const blob of this.#blobs.values()) this.#release(blob);
+    for (const layer of this.#layers.values()) layer.release();
+    // What this operation held may have lost its last user meanwhile.
+    if (this.#leases.length > 0 || this.#blobs.size > 0) this.#store.collect();
+  }
+
+  #release(blob: StagedBlob | Shared<StagedBlob>): void {
+    if ('value' in blob) blob.release();
+    else this.#store.blobs.discard(blob);
+  }
+}
+
+/** Moves a tag; the caller's transaction. Returns the image that had it before. */
+export function setTag(store: ImageStore, name: ImageName, id: Digest, at?: number): Digest | undefined {
+  const before = store.rows.byName(name);
+  store.rows.setName(name, id, at);
+  return before;
+}
