@@ -1,0 +1,79 @@
+import type { ContainerRow, EngineInfo, EngineNews, ImageRow, LogChunk, LogRequest } from './engine.ts';
+import type { Effect, Settings } from './settings.ts';
+import type { AppInfo, AppState, BootTiming, MachineFigures } from './state.ts';
+
+/**
+ * All that a shell (window, tray, `skiff` command) may ask of the app. A method that returns a Promise is a call; one that
+ * returns an AsyncIterable is a stream, which ends when its reader leaves the loop or its signal fires. Both sides are typed
+ * from here: `Client` is what a shell holds, `Implementation` what the services provide.
+ *
+ * Arguments and results are JSON plus Uint8Array.
+ */
+export interface Contract {
+  app: {
+    info(): Promise<AppInfo>;
+    /** the present state at once, then every change */
+    state(): AsyncIterable<AppState>;
+    /** the last lines of the guest's console and of QEMU */
+    consoleLog(lines: number): Promise<string[]>;
+    /** Serves the window to a browser of this computer; the token in the URL is good for one visit. */
+    openWeb(): Promise<{ url: string }>;
+    /** Stops the machine and ends the app. */
+    quit(): Promise<void>;
+  };
+  machine: {
+    start(): Promise<void>;
+    stop(): Promise<void>;
+    restart(): Promise<void>;
+    bootTiming(): Promise<BootTiming | undefined>;
+    figures(everyMs: number): AsyncIterable<MachineFigures>;
+    /** for `skiff ssh`: the command line that logs in to the guest */
+    sshCommand(): Promise<string[]>;
+  };
+  engine: {
+    info(): Promise<EngineInfo>;
+    /** milliseconds that `/_ping` took through the local socket */
+    ping(): Promise<number>;
+    news(): AsyncIterable<EngineNews>;
+  };
+  containers: {
+    list(): Promise<ContainerRow[]>;
+    start(id: string): Promise<void>;
+    stop(id: string): Promise<void>;
+    restart(id: string): Promise<void>;
+    remove(id: string, options: { force: boolean; volumes: boolean }): Promise<void>;
+    logs(id: string, request: LogRequest): AsyncIterable<LogChunk>;
+  };
+  images: {
+    list(): Promise<ImageRow[]>;
+    remove(id: string, options: { force: boolean }): Promise<void>;
+  };
+  settings: {
+    get(): Promise<Settings>;
+    /** what each change would take, without making it */
+    effects(changes: Partial<Settings>): Promise<Partial<Record<keyof Settings, Effect>>>;
+    set(changes: Partial<Settings>): Promise<Settings>;
+  };
+}
+
+export type ServiceName = keyof Contract;
+
+/** biome-ignore lint/suspicious/noExplicitAny: any method matches, whatever it takes */
+type Method = (...args: any[]) => unknown;
+type WithTrailing<M, Extra> = M extends (...args: infer A) => infer R ? (...args: [...A, Extra]) => R : never;
+
+/** What the services implement: each method gets, as its last argument, a signal that fires when the asker is gone. */
+export type Implementation = {
+  [S in ServiceName]: {
+    [M in keyof Contract[S]]: Contract[S][M] extends Method ? WithTrailing<Contract[S][M], AbortSignal> : never;
+  };
+};
+
+/** What a shell holds: the contract with an optional signal after each method's own arguments. */
+export type Client = {
+  [S in ServiceName]: {
+    [M in keyof Contract[S]]: Contract[S][M] extends (...args: infer A) => infer R
+      ? (...args: [...A, signal?: AbortSignal]) => R
+      : never;
+  };
+};

@@ -1,0 +1,18 @@
+/** What a change of a setting takes to come into force. */
+export type Effect = 'live' | 'restarts-machine';
+
+export interface Settings {
+  /** 0: chosen from the host */
+  cpus: number;
+  /** 0: chosen from the host */
+  memoryMb: number;
+  /** logical size of the data disk; it only grows */
+  diskGb: number;
+  /** start the machine together with the app */
+  startMachineWithApp: boolean;
+  /** a `docker` command starts a stopped machine */
+  wakeOnConnect: boolean;
+  theme: 'system' | 'light' | 'dark';
+  /** empty: the system's */
+  language: '' | 'en' | 'zh-CN';
+}
