@@ -12,7 +12,11 @@ const root = join(import.meta.dirname, '..');
 export async function buildEngine(outdir = join(root, 'dist/engine')): Promise<void> {
   rmSync(outdir, { recursive: true, force: true });
   await build({
-    entryPoints: { skiffd: join(root, 'engine/main.ts'), shim: join(root, 'engine/shim/main.ts') },
+    entryPoints: {
+      skiffd: join(root, 'engine/main.ts'),
+      shim: join(root, 'engine/shim/main.ts'),
+      'unpack-worker': join(root, 'engine/snapshots/unpack-worker.ts'),
+    },
     outdir,
     outExtension: { '.js': '.mjs' },
     bundle: true,

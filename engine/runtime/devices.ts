@@ -14,7 +14,7 @@ export interface DeviceGrant {
   readonly rule: DeviceRule;
 }
 
-function describe(path: string, info: Stats, target: string, access: string): DeviceGrant {
+function describe(info: Stats, target: string, access: string): DeviceGrant {
   const type = info.isBlockDevice() ? 'b' : 'c';
   const numbers = deviceNumbers(info.rdev);
   return {
@@ -40,7 +40,7 @@ export function grantDevices(mapping: DeviceMapping): DeviceGrant[] {
       error,
     );
   }
-  if (isDevice(info)) return [describe(source, info, target, access)];
+  if (isDevice(info)) return [describe(info, target, access)];
   if (!info.isDirectory()) {
     throw systemError(
       `error gathering device information while adding custom device ${JSON.stringify(source)}: not a device node`,
@@ -59,8 +59,7 @@ function devicesUnder(directory: string, target: string, access: string): Device
     const path = join(directory, entry.name);
     const inner = join(target, entry.name);
     if (entry.isDirectory()) found.push(...devicesUnder(path, inner, access));
-    else if (entry.isBlockDevice() || entry.isCharacterDevice())
-      found.push(describe(path, statSync(path), inner, access));
+    else if (entry.isBlockDevice() || entry.isCharacterDevice()) found.push(describe(statSync(path), inner, access));
   }
   return found;
 }

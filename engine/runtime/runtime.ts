@@ -9,6 +9,8 @@ import type { AttachRequest, LogTarget, ProcessInfo, StdioOptions } from '../shi
 import type { ShimClient } from './shim-client.ts';
 import { type ContainerSpec, ociProcess, ociSpec, type ProcessSpec } from './spec.ts';
 
+export type { AttachRequest, LogTarget, ProcessExit, ProcessInfo, ShimEvent, StdioOptions } from '../shim/protocol.ts';
+
 /** Where containers' cgroups are, when nothing else is asked for. */
 const CGROUP_PARENT = '/skiff';
 
@@ -137,6 +139,14 @@ export class Runtime {
   /** The exit is noted; the shim may drop the process. Also ends clients that attached to one that never started. */
   async forget(key: string): Promise<void> {
     await this.#options.shim.request({ op: 'forget', key });
+  }
+
+  /** Changes the limits of a running container (`linux.resources` of the OCI runtime spec). */
+  async update(id: string, runtime: string, resources: object): Promise<{ code: number; output: string }> {
+    const file = join(this.bundleOf(id), 'resources.json');
+    writeFileSync(file, JSON.stringify(resources));
+    const argv = [...this.#command(runtime || this.defaultName), 'update', '--resources', file, id];
+    return this.#options.shim.request({ op: 'invoke', argv });
   }
 
   oomKilled(id: string, parent?: string): boolean {

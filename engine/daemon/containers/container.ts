@@ -21,6 +21,8 @@ export class Container {
   readonly execs = new Set<string>();
   /** Set while it is being removed, so that a second remove is refused. */
   removing = false;
+  /** Between the two halves of `restart`: an end is no reason to auto-remove. */
+  restarting = false;
   /** Stops a pending restart of its restart policy. */
   cancelRestart: (() => void) | undefined;
   #waiters: { readonly condition: Condition; readonly resolve: (result: WaitResult) => void }[] = [];

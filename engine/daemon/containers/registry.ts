@@ -79,6 +79,11 @@ export class ContainerRegistry {
   /** Writes the changed record, then makes it the container's. */
   update(container: Container, change: Partial<ContainerRecord>): void {
     const record = { ...container.record, ...change };
+    // Removed meanwhile: nothing may bring its record back.
+    if (this.#byId.get(container.id) !== container) {
+      container.record = record;
+      return;
+    }
     if (record.name !== container.record.name) this.checkName(record.name);
     this.#store.put(record);
     if (record.name !== container.record.name) {

@@ -1,0 +1,83 @@
+import type { Containers } from '../daemon/containers/containers.ts';
+import type { Networks } from '../daemon/networks/networks.ts';
+import type { NetworkCreateRequest, NetworkRecord } from '../daemon/networks/record.ts';
+import { forbidden } from '../errors.ts';
+import type { EndpointSettings } from '../model/container.ts';
+import { queryFilters } from './context.ts';
+import { type Route, route } from './router.ts';
+
+/** swagger: Network. `Containers` is filled by inspect only, as in Docker. */
+function view(networks: Networks, network: NetworkRecord, withContainers: boolean): object {
+  const users = withContainers ? networks.usersOf(network).filter((user) => user.running) : [];
+  return {
+    Name: network.name,
+    Id: network.id,
+    Created: network.created,
+    Scope: 'local',
+    Driver: network.driver,
+    EnableIPv4: true,
+    EnableIPv6: network.enableIPv6,
+    IPAM: { Driver: network.ipam.driver, Options: network.ipam.options, Config: network.ipam.config },
+    Internal: network.internal,
+    Attachable: network.attachable,
+    Ingress: false,
+    ConfigFrom: { Network: '' },
+    ConfigOnly: false,
+    Containers: Object.fromEntries(
+      users.map((user) => [
+        user.id,
+        {
+          Name: user.name,
+          EndpointID: user.endpointId,
+          MacAddress: user.macAddress,
+          IPv4Address: user.ipAddress ? `${user.ipAddress}/${user.prefix}` : '',
+          IPv6Address: '',
+        },
+      ]),
+    ),
+    Options: network.options,
+    Labels: network.labels,
+  };
+}
+
+/** Operations tagged Network in the specification. */
+export function networkRoutes(networks: Networks, containers: Containers): Route[] {
+  const list = route('GET', '/networks', (context) => {
+    context.reply(
+      200,
+      networks.list(queryFilters(context.query)).map((network) => view(networks, network, false)),
+    );
+  });
+  return [
+    list,
+    { ...list, path: '/networks/' },
+    route('POST', '/networks/create', async (context) => {
+      const network = networks.create(await context.json<NetworkCreateRequest>());
+      context.reply(201, { Id: network.id, Warning: '' });
+    }),
+    route('POST', '/networks/prune', (context) => {
+      context.reply(200, { NetworksDeleted: networks.prune(queryFilters(context.query)) });
+    }),
+    route('GET', '/networks/{id:.+}', (context) => {
+      context.reply(200, view(networks, networks.get(context.params.id ?? ''), true));
+    }),
+    route('DELETE', '/networks/{id:.+}', (context) => {
+      networks.remove(context.params.id ?? '');
+      context.empty(204);
+    }),
+    route('POST', '/networks/{id}/connect', async (context) => {
+      const body = await context.json<{ Container?: string; EndpointConfig?: EndpointSettings }>();
+      const network = networks.get(context.params.id ?? '');
+      if (network.driver !== 'bridge') {
+        throw forbidden(`container cannot be connected to ${network.driver} network`);
+      }
+      await containers.connect(body.Container ?? '', network, body.EndpointConfig ?? {});
+      context.empty(200);
+    }),
+    route('POST', '/networks/{id}/disconnect', async (context) => {
+      const body = await context.json<{ Container?: string; Force?: boolean }>();
+      await containers.disconnect(body.Container ?? '', networks.get(context.params.id ?? ''), body.Force ?? false);
+      context.empty(200);
+    }),
+  ];
+}

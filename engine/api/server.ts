@@ -1,0 +1,86 @@
+import { createServer, type IncomingMessage, type Server, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+
+import { isKind, notFound } from '../errors.ts';
+import { log } from '../log.ts';
+import { errorBody, statusOf } from './errors.ts';
+import { HttpContext } from './http-context.ts';
+import { type Route, Router } from './router.ts';
+import { API, splitVersion, versionText } from './version.ts';
+
+/** Headers every answer carries, as dockerd's (moby: server/middleware/version.go). */
+export const standardHeaders = (product: string): Record<string, string> => ({
+  'Api-Version': versionText(API.max),
+  'Docker-Experimental': 'false',
+  Ostype: 'linux',
+  Server: product,
+});
+
+/** The Docker Engine API over HTTP: finds the route, runs its handler, turns what it throws into an answer. */
+export class ApiServer {
+  readonly #router: Router;
+  readonly #headers: Record<string, string>;
+
+  constructor(routes: readonly Route[], product: string) {
+    this.#router = new Router(routes);
+    this.#headers = standardHeaders(product);
+  }
+
+  /** A server ready to listen. */
+  create(): Server {
+    const server = createServer({ keepAliveTimeout: 60_000, requestTimeout: 0, headersTimeout: 30_000 });
+    server.on('request', (request, response) => void this.#serve(request, response, undefined));
+    // Requests with an Upgrade header leave Node's HTTP handling: attach and exec take the connection over.
+    server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => {
+      socket.on('error', () => socket.destroy());
+      const response = new ServerResponse(request);
+      response.shouldKeepAlive = false;
+      response.assignSocket(socket);
+      response.on('finish', () => socket.end());
+      void this.#serve(request, response, head);
+    });
+    server.on('checkContinue', (request, response) => {
+      response.writeContinue();
+      void this.#serve(request, response, undefined);
+    });
+    server.on('clientError', (_error, socket: Duplex) => {
+      if (socket.writable) socket.end('HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n');
+      else socket.destroy();
+    });
+    return server;
+  }
+
+  async #serve(request: IncomingMessage, response: ServerResponse, head: Buffer | undefined): Promise<void> {
+    for (const [name, value] of Object.entries(this.#headers)) response.setHeader(name, value);
+    const context = new HttpContext(request, response, head);
+    try {
+      const url = new URL(request.url ?? '/', 'http://engine');
+      const { path, minor } = splitVersion(url.pathname);
+      const match = this.#router.match(request.method ?? 'GET', path);
+      if (match.kind !== 'found') throw notFound('page not found');
+      context.route(match.params, url.searchParams, minor);
+      await match.handler(context);
+    } catch (error) {
+      this.#fail(context, request, error);
+    }
+  }
+
+  #fail(context: HttpContext, request: IncomingMessage, error: unknown): void {
+    if (context.signal.aborted) return;
+    const status = statusOf(error);
+    if (status >= 500) {
+      log.error('request failed', { method: request.method, path: request.url, error: error as Error });
+      if (!(error instanceof Error) || !('kind' in error)) log.debug(String((error as Error)?.stack));
+    }
+    if (context.taken) return;
+    const { response } = context;
+    if (response.headersSent) {
+      // Too late for a status: JSON streams carry their errors in themselves; anything else just ends.
+      response.destroy();
+      return;
+    }
+    if (isKind(error, 'notModified')) context.empty(304);
+    else context.reply(status, errorBody(error));
+  }
+}

@@ -1,0 +1,55 @@
+import type { Sandboxes } from '../../network/sandbox.ts';
+import type { Runtime } from '../../runtime/runtime.ts';
+import type { Snapshots } from '../../snapshots/snapshots.ts';
+import type { Events } from '../events.ts';
+import type { Images } from '../images/images.ts';
+import type { Bridges } from '../networks/bridges.ts';
+import type { Networks } from '../networks/networks.ts';
+import type { Ports } from '../networks/ports.ts';
+import type { Volumes } from '../volumes/volumes.ts';
+import type { Container } from './container.ts';
+import type { ContainerRegistry } from './registry.ts';
+
+export interface ContainerSettings {
+  readonly dataRoot: string;
+  /** Address that `host-gateway` and host.docker.internal stand for; undefined: the bridge's gateway. */
+  readonly hostGatewayIp: string | undefined;
+  /** What the machine's kernel lets the engine have. */
+  readonly bounding: readonly string[];
+  readonly cgroupVersion: 1 | 2;
+  /** Program for --init on this machine, and where a container sees it. */
+  readonly initPath: string;
+  /** Resolvers for containers that name none; empty: the machine's. */
+  readonly dns: readonly string[];
+}
+
+/** What the container operations work with. Each operation is a function or a small class over these. */
+export interface ContainerParts {
+  readonly registry: ContainerRegistry;
+  readonly images: Images;
+  readonly snapshots: Snapshots;
+  readonly runtime: Runtime;
+  readonly volumes: Volumes;
+  readonly networks: Networks;
+  readonly bridges: Bridges;
+  readonly ports: Ports;
+  readonly sandboxes: Sandboxes;
+  readonly events: Events;
+  readonly settings: ContainerSettings;
+}
+
+/** Tells of something that happened to a container, with the attributes Docker gives every such event. */
+export function publish(
+  parts: Pick<ContainerParts, 'events'>,
+  container: Container,
+  action: string,
+  extra: Readonly<Record<string, string>> = {},
+): void {
+  const { record } = container;
+  parts.events.publish('container', action, container.id, {
+    ...record.config.Labels,
+    image: record.imageName,
+    name: record.name,
+    ...extra,
+  });
+}

@@ -1,0 +1,159 @@
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { conflict, invalidParameter, messageOf, notModified } from '../../errors.ts';
+import { log } from '../../log.ts';
+import type { LogTarget } from '../../runtime/runtime.ts';
+import type { NamespaceChoice, OciMount } from '../../runtime/spec.ts';
+import { apiTime, ZERO_TIME } from '../clock.ts';
+import type { Container } from './container.ts';
+import { containerSpec } from './container-spec.ts';
+import { copyUp } from './copy-up.ts';
+import { containerDirectory } from './create.ts';
+import { logTarget } from './logs/target.ts';
+import { ociMounts } from './mounts.ts';
+import { writeNetworkFiles } from './network-files.ts';
+import { networkKind, setUpNetwork, tearDownNetwork } from './networking.ts';
+import { type ContainerParts, publish } from './parts.ts';
+import { type ContainerRecord, commandOf, isRunning, pidOf } from './record.ts';
+import { startFailure } from './start-errors.ts';
+
+const INIT_TARGET = '/sbin/docker-init';
+
+/** Starts a container; `restartCount` is what its record will say. The caller holds its mutex. Every step is undone when a later one fails. */
+export async function startContainer(parts: ContainerParts, container: Container, restartCount: number): Promise<void> {
+  const { record } = container;
+  if (container.removing || record.state.status === 'dead') {
+    throw conflict('container is marked for removal and cannot be started');
+  }
+  if (record.state.status === 'running') {
+    if (record.state.paused) throw conflict('cannot start a paused container, try unpause instead');
+    throw notModified();
+  }
+  container.cancelRestart?.();
+  try {
+    await launch(parts, container, restartCount);
+  } catch (error) {
+    const command = commandOf(record.config)[0] ?? '';
+    const failure = startFailure(error, command);
+    const networks = await tearDownNetwork(parts, container.record).catch((reason) => {
+      log.warn('network left behind', { container: container.id, error: messageOf(reason) });
+      return record.networks;
+    });
+    parts.runtime.cleanUp(container.id, record.hostConfig.Runtime ?? '', record.hostConfig.CgroupParent);
+    await parts.runtime.forget(container.id).catch(() => {});
+    const message = failure.error.message;
+    parts.registry.update(container, {
+      networks,
+      ports: {},
+      state:
+        record.state.status === 'created'
+          ? { status: 'created', exitCode: failure.exitCode, error: message }
+          : { ...record.state, status: 'exited', exitCode: failure.exitCode, error: message },
+    });
+    throw failure.error;
+  }
+  publish(parts, container, 'start');
+}
+
+async function launch(parts: ContainerParts, container: Container, restartCount: number): Promise<void> {
+  const { record } = container;
+  const { runtime, settings } = parts;
+  const { id } = record;
+  const directory = containerDirectory(settings.dataRoot, id);
+  const joined = joinedNamespaces(parts, record);
+  runtime.prepareBundle(id);
+  const rootfs = runtime.rootfsOf(id);
+  parts.snapshots.mount(id, rootfs);
+  await copyUp(rootfs, record.mounts);
+  const network = await setUpNetwork(parts, record);
+  // Not yet durable: if the engine dies now, its next start sweeps the sandbox, and the record never said it ran.
+  container.record = { ...record, networks: network.networks, ports: network.ports };
+  const own = ociMounts(record.mounts);
+  const mounts = [...fileMounts(parts, container.record, directory), ...own];
+  const spec = containerSpec(record, {
+    rootfs,
+    network: network.namespace,
+    joined,
+    mounts,
+    cgroupPath: runtime.cgroupOf(id, record.hostConfig.CgroupParent),
+    cgroupVersion: settings.cgroupVersion,
+    bounding: settings.bounding,
+    initPath: settings.initPath,
+    initTarget: INIT_TARGET,
+  });
+  const stdio = {
+    tty: record.config.Tty ?? false,
+    stdin: record.config.OpenStdin ?? false,
+    size: consoleSize(record),
+  };
+  const target: LogTarget = logTarget(record, directory);
+  const { pid, startedAt } = await runtime.start(id, record.hostConfig.Runtime ?? '', spec, stdio, target);
+  const before = record.state;
+  parts.registry.update(container, {
+    networks: network.networks,
+    ports: network.ports,
+    manuallyStopped: false,
+    restartCount,
+    state: {
+      status: 'running',
+      pid,
+      startedAt: apiTime(startedAt),
+      paused: false,
+      finishedAt: 'finishedAt' in before ? before.finishedAt : ZERO_TIME,
+    },
+  });
+}
+
+function consoleSize(record: ContainerRecord): readonly [number, number] | undefined {
+  const size = record.hostConfig.ConsoleSize;
+  return size && (size[0] > 0 || size[1] > 0) ? [size[0], size[1]] : undefined;
+}
+
+/** hosts, hostname and resolv.conf, bound into the container unless the user mounts something there. */
+function fileMounts(parts: ContainerParts, record: ContainerRecord, directory: string): OciMount[] {
+  const kind = networkKind(record);
+  let source = directory;
+  if (typeof kind === 'object') source = containerDirectory(parts.settings.dataRoot, kind.container);
+  else {
+    mkdirSync(directory, { recursive: true, mode: 0o710 });
+    writeNetworkFiles({
+      directory,
+      record,
+      hostGatewayIp: parts.settings.hostGatewayIp,
+      dns: parts.settings.dns,
+      embeddedDns: undefined,
+      hostNetwork: kind === 'host',
+    });
+  }
+  const taken = new Set(record.mounts.map((mount) => mount.destination));
+  const access = record.hostConfig.ReadonlyRootfs ? 'ro' : 'rw';
+  return ['resolv.conf', 'hostname', 'hosts']
+    .filter((name) => !taken.has(`/etc/${name}`))
+    .map((name) => ({
+      destination: `/etc/${name}`,
+      type: 'bind',
+      source: join(source, name),
+      options: ['rbind', 'rprivate', access],
+    }));
+}
+
+function joinedNamespaces(
+  parts: ContainerParts,
+  record: ContainerRecord,
+): Partial<Record<'pid' | 'ipc' | 'uts', NamespaceChoice>> {
+  const joined: Partial<Record<'pid' | 'ipc' | 'uts', NamespaceChoice>> = {};
+  for (const [kind, mode] of [
+    ['pid', record.hostConfig.PidMode],
+    ['ipc', record.hostConfig.IpcMode],
+  ] as const) {
+    if (!mode?.startsWith('container:')) continue;
+    const other = parts.registry.get(mode.slice('container:'.length)).record;
+    if (!isRunning(other)) {
+      const what = kind === 'pid' ? 'PID' : 'IPC';
+      throw invalidParameter(`cannot join ${what} of a non running container: ${other.id}`);
+    }
+    joined[kind] = { path: `/proc/${pidOf(other)}/ns/${kind}` };
+  }
+  return joined;
+}

@@ -1,0 +1,203 @@
+import { execFile } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { arch, cpus, hostname, release, totalmem } from 'node:os';
+import { promisify } from 'node:util';
+
+import type { Containers } from '../containers/containers.ts';
+import type { Images } from '../images/images.ts';
+import { VERSION } from './identity.ts';
+
+const run = promisify(execFile);
+
+const GO_ARCH: Record<string, string> = { x64: 'amd64', arm64: 'arm64' };
+/** uname -m as Docker's `info` shows it. */
+const MACHINE: Record<string, string> = { x64: 'x86_64', arm64: 'aarch64' };
+
+export const goArch = (): string => GO_ARCH[arch()] ?? arch();
+
+export interface SystemParts {
+  readonly id: string;
+  readonly dataRoot: string;
+  readonly backingFilesystem: string;
+  readonly cgroupVersion: 1 | 2;
+  readonly runtimes: ReadonlyMap<string, string>;
+  readonly defaultRuntime: string;
+  readonly containers: Containers;
+  readonly images: Images;
+  readonly labels: readonly string[];
+  readonly registry: { readonly mirrors: readonly string[]; readonly insecure: readonly string[] };
+}
+
+interface ComponentVersion {
+  readonly Name: string;
+  readonly Version: string;
+  readonly Details: Readonly<Record<string, string>>;
+}
+
+/** What the engine says of itself: GET /version, /info. */
+export class System {
+  readonly #parts: SystemParts;
+  readonly #startedAt = new Date();
+  #components: Promise<ComponentVersion[]> | undefined;
+
+  constructor(parts: SystemParts) {
+    this.#parts = parts;
+  }
+
+  #runtimeComponents(): Promise<ComponentVersion[]> {
+    this.#components ??= Promise.all([...this.#parts.runtimes].map(([name, path]) => runtimeVersion(name, path)));
+    return this.#components;
+  }
+
+  async version(api: { version: string; minVersion: string }): Promise<object> {
+    const own = {
+      ApiVersion: api.version,
+      Arch: goArch(),
+      BuildTime: this.#startedAt.toISOString(),
+      Experimental: 'false',
+      GitCommit: 'skiff',
+      GoVersion: `node ${process.version}`,
+      KernelVersion: release(),
+      MinAPIVersion: api.minVersion,
+      Os: 'linux',
+    };
+    return {
+      Platform: { Name: `Skiff Engine ${VERSION}` },
+      Components: [
+        { Name: 'Engine', Version: VERSION, Details: own },
+        { Name: 'shim', Version: VERSION, Details: { GitCommit: 'skiff' } },
+        ...(await this.#runtimeComponents()),
+      ],
+      Version: VERSION,
+      ApiVersion: own.ApiVersion,
+      MinAPIVersion: own.MinAPIVersion,
+      GitCommit: own.GitCommit,
+      GoVersion: own.GoVersion,
+      Os: own.Os,
+      Arch: own.Arch,
+      KernelVersion: own.KernelVersion,
+      BuildTime: own.BuildTime,
+    };
+  }
+
+  async info(): Promise<object> {
+    const { id, containers, images, cgroupVersion, runtimes, defaultRuntime, dataRoot, registry } = this.#parts;
+    const states = containers.all().map(({ record }) => record.state);
+    const paused = states.filter((state) => state.status === 'running' && state.paused).length;
+    const running = states.filter((state) => state.status === 'running').length - paused;
+    const components = await this.#runtimeComponents();
+    const commit = (name: string): string => components.find((component) => component.Name === name)?.Version ?? 'N/A';
+    const v2 = cgroupVersion === 2;
+    return {
+      ID: id,
+      Containers: states.length,
+      ContainersRunning: running,
+      ContainersPaused: paused,
+      ContainersStopped: states.length - running - paused,
+      Images: images.list({}).length,
+      Driver: 'overlay2',
+      DriverStatus: [
+        ['Backing Filesystem', this.#parts.backingFilesystem],
+        ['Supports d_type', 'true'],
+        ['Native Overlay Diff', 'true'],
+        ['userxattr', 'false'],
+      ],
+      Plugins: {
+        Volume: ['local'],
+        Network: ['bridge', 'host', 'null'],
+        Authorization: null,
+        Log: ['json-file', 'none'],
+      },
+      MemoryLimit: true,
+      SwapLimit: true,
+      CpuCfsPeriod: true,
+      CpuCfsQuota: true,
+      CPUShares: true,
+      CPUSet: true,
+      PidsLimit: true,
+      IPv4Forwarding: true,
+      BridgeNfIptables: readFlag('/proc/sys/net/bridge/bridge-nf-call-iptables'),
+      BridgeNfIp6tables: readFlag('/proc/sys/net/bridge/bridge-nf-call-ip6tables'),
+      Debug: false,
+      NFd: 0,
+      OomKillDisable: !v2,
+      NGoroutines: 1,
+      SystemTime: new Date().toISOString(),
+      LoggingDriver: 'json-file',
+      CgroupDriver: 'cgroupfs',
+      CgroupVersion: String(cgroupVersion),
+      NEventsListener: 0,
+      KernelVersion: release(),
+      OperatingSystem: operatingSystem('PRETTY_NAME'),
+      OSVersion: operatingSystem('VERSION_ID'),
+      OSType: 'linux',
+      Architecture: MACHINE[arch()] ?? arch(),
+      IndexServerAddress: 'https://index.docker.io/v1/',
+      RegistryConfig: {
+        AllowNondistributableArtifactsCIDRs: null,
+        AllowNondistributableArtifactsHostnames: null,
+        InsecureRegistryCIDRs: ['::1/128', '127.0.0.0/8', ...registry.insecure.filter((entry) => entry.includes('/'))],
+        IndexConfigs: {
+          'docker.io': { Name: 'docker.io', Mirrors: registry.mirrors, Secure: true, Official: true },
+          ...Object.fromEntries(
+            registry.insecure
+              .filter((entry) => !entry.includes('/'))
+              .map((entry) => [entry, { Name: entry, Mirrors: [], Secure: false, Official: false }]),
+          ),
+        },
+        Mirrors: registry.mirrors,
+      },
+      NCPU: cpus().length,
+      MemTotal: totalmem(),
+      GenericResources: null,
+      DockerRootDir: dataRoot,
+      HttpProxy: process.env.HTTP_PROXY ?? '',
+      HttpsProxy: process.env.HTTPS_PROXY ?? '',
+      NoProxy: process.env.NO_PROXY ?? '',
+      Name: hostname(),
+      Labels: this.#parts.labels,
+      ExperimentalBuild: false,
+      ServerVersion: VERSION,
+      Runtimes: Object.fromEntries([...runtimes].map(([name, path]) => [name, { path }])),
+      DefaultRuntime: defaultRuntime,
+      Swarm: {
+        NodeID: '',
+        NodeAddr: '',
+        LocalNodeState: 'inactive',
+        ControlAvailable: false,
+        Error: '',
+        RemoteManagers: null,
+      },
+      LiveRestoreEnabled: false,
+      Isolation: '',
+      InitBinary: 'docker-init',
+      ContainerdCommit: { ID: `skiff-${VERSION}` },
+      RuncCommit: { ID: commit(defaultRuntime) },
+      InitCommit: { ID: 'tini' },
+      SecurityOptions: ['name=seccomp,profile=builtin', ...(v2 ? ['name=cgroupns'] : [])],
+      CDISpecDirs: [],
+      Warnings: null,
+    };
+  }
+}
+
+function readFlag(path: string): boolean {
+  return existsSync(path) && readFileSync(path, 'utf8').trim() === '1';
+}
+
+function operatingSystem(field: string): string {
+  const text = existsSync('/etc/os-release') ? readFileSync('/etc/os-release', 'utf8') : '';
+  return new RegExp(`^${field}="?([^"\n]*)"?$`, 'm').exec(text)?.[1] ?? 'Linux';
+}
+
+/** `crun --version` → "crun version 1.21", "commit: …". */
+async function runtimeVersion(name: string, path: string): Promise<ComponentVersion> {
+  try {
+    const { stdout } = await run(path, ['--version']);
+    const version = /version\s+(\S+)/.exec(stdout)?.[1] ?? 'unknown';
+    const commit = /^commit:\s*(\S+)/m.exec(stdout)?.[1] ?? 'N/A';
+    return { Name: name, Version: version, Details: { GitCommit: commit } };
+  } catch {
+    return { Name: name, Version: 'not installed', Details: { GitCommit: 'N/A' } };
+  }
+}

@@ -1,0 +1,204 @@
+import { existsSync, mkdirSync, readFileSync, statfsSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { containerRoutes } from './api/containers.ts';
+import { execRoutes } from './api/execs.ts';
+import { imageRoutes } from './api/images.ts';
+import { networkRoutes } from './api/networks.ts';
+import type { Route } from './api/router.ts';
+import { systemRoutes } from './api/system.ts';
+import { volumeRoutes } from './api/volumes.ts';
+import { Containers, usersOf } from './daemon/containers/containers.ts';
+import type { ContainerRecord } from './daemon/containers/record.ts';
+import { isRunning } from './daemon/containers/record.ts';
+import { ContainerRegistry } from './daemon/containers/registry.ts';
+import { Events } from './daemon/events.ts';
+import { Images } from './daemon/images/images.ts';
+import { Bridges } from './daemon/networks/bridges.ts';
+import { Networks } from './daemon/networks/networks.ts';
+import { Ports } from './daemon/networks/ports.ts';
+import type { NetworkRecord } from './daemon/networks/record.ts';
+import { engineId } from './daemon/system/identity.ts';
+import { System } from './daemon/system/system.ts';
+import { type VolumeRecord, Volumes } from './daemon/volumes/volumes.ts';
+import { messageOf } from './errors.ts';
+import { cgroupVersion } from './linux/cgroups.ts';
+import { log } from './log.ts';
+import { HostChannel } from './network/host-channel.ts';
+import { Sandboxes } from './network/sandbox.ts';
+import type { EngineOptions } from './options.ts';
+import { capabilitiesOfMask } from './runtime/capabilities.ts';
+import { Runtime } from './runtime/runtime.ts';
+import { ShimClient } from './runtime/shim-client.ts';
+import { Snapshots } from './snapshots/snapshots.ts';
+import { blobSchema } from './store/blobs.ts';
+import { openDatabase } from './store/database.ts';
+import { DocumentStore, documentsSchema } from './store/documents.ts';
+import { imageSchema } from './store/images.ts';
+import { layerSchema } from './store/layers.ts';
+
+const RUNTIMES: readonly [string, string][] = [
+  ['crun', '/usr/bin/crun'],
+  ['runc', '/usr/bin/runc'],
+];
+const INIT_PATHS = ['/usr/bin/tini-static', '/usr/bin/tini', '/usr/bin/catatonit'];
+const EXT4_MAGIC = 0xef53;
+const FILESYSTEMS: Record<number, string> = {
+  [EXT4_MAGIC]: 'extfs',
+  1481003842: 'xfs',
+  2435016766: 'btrfs',
+  16914836: 'tmpfs',
+};
+const DEFAULT_SHUTDOWN_SECONDS = 15;
+
+/** The assembled engine: what main.ts listens with and ends. */
+export interface Engine {
+  readonly routes: readonly Route[];
+  /** Stops containers by their own rules, then the shim, and takes the network away. */
+  shutDown(): Promise<void>;
+}
+
+/** Puts the parts together, in the order in which they need each other, and takes over what an earlier engine left. */
+export async function startEngine(options: EngineOptions): Promise<Engine> {
+  const { dataRoot, execRoot, config } = options;
+  mkdirSync(dataRoot, { recursive: true, mode: 0o710 });
+  mkdirSync(execRoot, { recursive: true, mode: 0o710 });
+  const db = openDatabase(join(dataRoot, 'state.db'), [blobSchema, layerSchema, imageSchema, documentsSchema]);
+  const events = new Events();
+  const registry = new ContainerRegistry(new DocumentStore<ContainerRecord>(db, 'container'));
+  const users = usersOf(registry);
+  const snapshots = new Snapshots({ root: join(dataRoot, 'snapshots'), db });
+  const images = new Images({
+    root: dataRoot,
+    db,
+    snapshots,
+    users,
+    events: ({ type, action, id, attributes }) => events.publish(type, action, id, attributes),
+    settings: {
+      mirrors: config['registry-mirrors'],
+      insecureRegistries: config['insecure-registries'],
+      maxConcurrentDownloads: config['max-concurrent-downloads'],
+      maxConcurrentUploads: config['max-concurrent-uploads'],
+      maxDownloadAttempts: config['max-download-attempts'],
+      hostLoopback: options.hostGatewayIp,
+    },
+  });
+
+  const shim = new ShimClient({ directory: join(execRoot, 'shim'), command: [process.execPath, shimProgram()] });
+  await shim.open();
+  const runtimes = new Map(RUNTIMES.filter(([, path]) => existsSync(path)));
+  const defaultRuntime = config['default-runtime'] ?? [...runtimes.keys()][0] ?? 'crun';
+  const runtime = new Runtime({ execRoot, shim, runtimes, defaultRuntime });
+
+  const host = options.hostChannel ? new HostChannel() : undefined;
+  if (host && options.hostChannel) await host.listen(options.hostChannel);
+  prepareKernel();
+  const ports = new Ports(host);
+  const bridges = new Bridges(() => ports.published());
+  const networkStore = new DocumentStore<NetworkRecord>(db, 'network');
+  const networks = new Networks({ store: networkStore, bridges, events, users });
+  const volumes = new Volumes({ store: new DocumentStore<VolumeRecord>(db, 'volume'), dataRoot, events, users });
+  const sandboxes = new Sandboxes(execRoot);
+
+  const containers = new Containers({
+    registry,
+    images,
+    snapshots,
+    runtime,
+    volumes,
+    networks,
+    bridges,
+    ports,
+    sandboxes,
+    events,
+    settings: {
+      dataRoot,
+      hostGatewayIp: options.hostGatewayIp,
+      bounding: boundingCapabilities(),
+      cgroupVersion: cgroupVersion(),
+      initPath: INIT_PATHS.find((path) => existsSync(path)) ?? '/usr/bin/tini',
+      dns: config.dns ?? [],
+    },
+  });
+
+  networks.start();
+  for (const { record } of containers.all().filter((container) => isRunning(container.record))) {
+    for (const endpoint of Object.values(record.networks)) {
+      if (endpoint.ipAddress) bridges.get(endpoint.networkId)?.pool.reserve(endpoint.ipAddress);
+    }
+    const ip = Object.values(record.networks).find((endpoint) => endpoint.ipAddress)?.ipAddress;
+    if (ip) await ports.adopt(record.id, ip, record.ports);
+  }
+  bridges.writeFirewall();
+  const runs = (id: string): boolean => registry.byId(id)?.record.state.status === 'running';
+  sandboxes.sweep(runs);
+  runtime.sweep(runs);
+  shim.on('event', (event) => {
+    void containers.onShimEvent(event).catch((error) => log.error('exit not settled', { error: messageOf(error) }));
+  });
+  const known = await runtime.processes();
+  await containers.lifecycle.restore(known);
+  for (const process of known) {
+    if (process.exit && process.key !== process.container) await runtime.forget(process.key);
+  }
+  let ending = false;
+  shim.on('lost', () => {
+    if (ending) return;
+    log.error('the shim has died; ending its containers and starting a new one');
+    void containers.lifecycle.shimLost().then(() => shim.open());
+  });
+  if (options.preload && existsSync(options.preload)) {
+    void images
+      .loadPreloaded(options.preload)
+      .catch((error) => log.error('preload failed', { error: messageOf(error) }));
+  }
+
+  const system = new System({
+    id: engineId(dataRoot),
+    dataRoot,
+    backingFilesystem: FILESYSTEMS[statfsSync(dataRoot).type] ?? 'unknown',
+    cgroupVersion: cgroupVersion(),
+    runtimes,
+    defaultRuntime,
+    containers,
+    images,
+    labels: config.labels ?? [],
+    registry: { mirrors: config['registry-mirrors'] ?? [], insecure: config['insecure-registries'] ?? [] },
+  });
+  return {
+    routes: [
+      ...systemRoutes(system, events),
+      ...containerRoutes(containers),
+      ...execRoutes(containers),
+      ...networkRoutes(networks, containers),
+      ...volumeRoutes(volumes),
+      ...imageRoutes(images),
+    ],
+    async shutDown() {
+      await containers.lifecycle.shutDown(config['shutdown-timeout'] ?? DEFAULT_SHUTDOWN_SECONDS);
+      ending = true;
+      const held = await shim.shutdown();
+      if (held) log.warn('the shim stays', { reason: held });
+      shim.close();
+      host?.close();
+      networks.stop();
+      db.close();
+    },
+  };
+}
+
+/** The shim's program lies beside this one: bundled, or as source. */
+function shimProgram(): string {
+  const bundled = join(import.meta.dirname, 'shim.mjs');
+  return existsSync(bundled) ? bundled : join(import.meta.dirname, 'shim/main.ts');
+}
+
+/** Settings of the kernel that containers' networks need. */
+function prepareKernel(): void {
+  writeFileSync('/proc/sys/net/ipv4/ip_forward', '1');
+}
+
+function boundingCapabilities(): string[] {
+  const mask = /^CapBnd:\s*([0-9a-f]+)$/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[1] ?? '0';
+  return capabilitiesOfMask(BigInt(`0x${mask}`));
+}

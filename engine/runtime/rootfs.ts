@@ -1,0 +1,1 @@
+export { openInRoot, readInRoot, resolveInRoot } from '../linux/rootfs.ts';

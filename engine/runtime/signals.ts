@@ -1,0 +1,1 @@
+export { parseSignal } from '../linux/processes.ts';
