@@ -6,7 +6,7 @@ import { WELCOME_APPLETS } from './applets.ts';
 import { ARCH_NAMES, type Arch } from './packages.ts';
 
 const EPOCH = new Date(0);
-type Entry = Header & { data?: Buffer | string };
+type Entry = Partial<Header> & { name: string } & { data?: Buffer | string };
 
 /**
  * Writes a docker-archive tar (as `docker save` makes: manifest.json, a config, one layer) to `path`.
