@@ -182,7 +182,7 @@ class QemuMachine implements Machine {
       this.#housekeeping.unref();
       this.#set({ kind: 'running', since: Date.now(), bootMs: this.#timing?.totalMs ?? 0 });
     } catch (error) {
-      throw await this.#startFailed(error, step);
+      throw await this.#startFailed(signal.aborted ? cancelled(step) : error, step);
     }
   }
 
@@ -332,6 +332,10 @@ function timing(entered: { step: StartStep; at: number }[], booted: Booted, end:
   const { startedAt } = booted.session.record;
   const steps = entered.map(({ step }, i) => ({ step, atMs: (entered[i + 1]?.at ?? end) - startedAt }));
   return { steps, guest: [...booted.session.guestMarks], totalMs: end - startedAt };
+}
+
+function cancelled(step: StartStep): MachineError {
+  return new MachineError('aborted', 'The start of the machine was cancelled.', { step });
 }
 
 function notRunning(): MachineError {

@@ -1,5 +1,5 @@
 /** `npm run vm:build [-- --arch x64|arm64] [--engine-dir DIR]`: builds the VM image and says where it is and how large. */
-import { execFileSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -15,7 +15,10 @@ if (values.arch !== undefined && values.arch !== 'x64' && values.arch !== 'arm64
 
 // The engine is bundled anew each time: it takes a fraction of a second, and an old bundle would go unnoticed.
 const bundler = join(projectDir, 'scripts', 'build-engine.ts');
-if (!values['engine-dir'] && existsSync(bundler)) execFileSync(process.execPath, [bundler], { stdio: 'inherit' });
+if (!values['engine-dir'] && existsSync(bundler)) {
+  const { status } = spawnSync(process.execPath, [bundler], { stdio: 'inherit' });
+  if (status !== 0) process.exit(status ?? 1);
+}
 
 const image = await ensureVmImage({
   arch: values.arch as Arch | undefined,
