@@ -1,5 +1,5 @@
 import { createHash, type Hash } from 'node:crypto';
-import { mkdirSync, readdirSync, renameSync, rmSync, unlinkSync } from 'node:fs';
+import { linkSync, mkdirSync, readdirSync, renameSync, rmSync, unlinkSync } from 'node:fs';
 import { type FileHandle, open, readFile, rm } from 'node:fs/promises';
 
 import { cancelled, invalidParameter, notFound } from '../errors.ts';
@@ -53,6 +53,22 @@ export class Blobs {
     return readFile(this.path(digest));
   }
 
+  /** As read, for a blob that may not be committed yet. */
+  readStaged(blob: StagedBlob): Promise<Buffer> {
+    return readFile(this.has(blob.digest) ? this.path(blob.digest) : blob.path);
+  }
+
+  /** The first bytes of a file, as many as there are up to `length`. */
+  async head(path: string, length = 512): Promise<Buffer> {
+    const file = await open(path, 'r');
+    try {
+      const { buffer, bytesRead } = await file.read(Buffer.alloc(length), 0, length, 0);
+      return buffer.subarray(0, bytesRead);
+    } finally {
+      await file.close();
+    }
+  }
+
   writer(): Promise<BlobWriter> {
     return BlobWriter.create(`${this.#root}/ingest/${process.pid}-${Date.now()}-${this.#next++}`);
   }
@@ -79,16 +95,22 @@ export class Blobs {
     }
   }
 
-  /** Gives a staged blob its place and row. Synchronous; call after a sync, inside the caller's transaction. */
+  /**
+   * Gives a staged blob its place and row. Synchronous; call after a sync, inside the caller's transaction. The temporary
+   * name stays until `discard`, for others who are still reading the blob by it.
+   */
   commit(blob: StagedBlob): void {
-    if (this.has(blob.digest)) {
-      this.discard(blob);
-      return;
+    if (this.has(blob.digest)) return;
+    try {
+      linkSync(blob.path, this.path(blob.digest));
+    } catch (error) {
+      // Left by a transaction that failed; content is named by its digest, so it is the same.
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
     }
-    renameSync(blob.path, this.path(blob.digest));
     this.rows.add(blob.digest, blob.size);
   }
 
+  /** Removes the temporary name. */
   discard(blob: StagedBlob): void {
     rmSync(blob.path, { force: true });
   }

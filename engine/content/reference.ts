@@ -17,7 +17,8 @@ export interface ImageRef {
 
 /** Docker's default registry; part of the reference grammar. */
 export const DEFAULT_DOMAIN = 'docker.io';
-const LEGACY_DOMAIN = 'index.docker.io';
+/** The old name of Docker Hub, with which its search and its auth entries still go. */
+export const LEGACY_DOMAIN = 'index.docker.io';
 const OFFICIAL = 'library/';
 export const DEFAULT_TAG = 'latest';
 

@@ -32,7 +32,7 @@ const IDLE_MS = 5000;
 const HEAP_MB = 768;
 
 /** Beside the source when run as TypeScript, beside the bundle when bundled (it is an entry of its own there). */
-const WORKER = new URL(import.meta.url.endsWith('.ts') ? './unpack-worker.ts' : './unpack-worker.js', import.meta.url);
+const WORKER = new URL(import.meta.url.endsWith('.ts') ? './unpack-worker.ts' : './unpack-worker.mjs', import.meta.url);
 
 /** Worker threads for unpacking, started on demand and ended when idle: an idle engine has none. */
 export class UnpackPool {

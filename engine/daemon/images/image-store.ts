@@ -70,6 +70,10 @@ export class ImageStore {
     this.#emit({ type: 'image', action, id, attributes: { ...labels, name } });
   }
 
+  emitPrune(reclaimed: number): void {
+    this.#emit({ type: 'image', action: 'prune', id: '', attributes: { reclaimed: String(reclaimed) } });
+  }
+
   /** Runs changes of rows in one transaction; when it fails, memory is brought back to what the disk says. */
   atomically<T>(work: () => T): T {
     this.#images.clear();

@@ -1,15 +1,49 @@
 import type { OciImageConfig, Platform } from '../../content/oci.ts';
+import { formatPlatform, parsePlatform, rank } from '../../content/platform.ts';
+import { type ImageRef, parseReference, withDigest, withTag } from '../../content/reference.ts';
+import { decodeCredentials } from '../../content/registry/auth.ts';
+import { Registries } from '../../content/registry/client.ts';
+import { notFound } from '../../errors.ts';
 import type { Snapshots } from '../../snapshots/snapshots.ts';
 import type { Database } from '../../store/database.ts';
-import type { Digest } from '../../store/digest.ts';
+import { type Digest, parseDigest } from '../../store/digest.ts';
 
+import type { Filters } from '../filters.ts';
+
+import { commitImage, type ImportRequest, importImage } from './create.ts';
 import { ImageStore } from './image-store.ts';
+import { type HistoryItem, type ImageInspect, imageHistory, inspectImage } from './inspect.ts';
+import { type ImageSummary, type ListOptions, listImages } from './list.ts';
 import { type LoadOptions, loadArchive } from './load.ts';
+import { tagImage } from './names.ts';
 import { loadPreloaded } from './preload.ts';
 import type { Progress } from './progress.ts';
+import { type ImagesPruned, pruneImages } from './prune.ts';
+import { Puller } from './pull.ts';
+import { Pusher, parsePushReference } from './push.ts';
+import {
+  type AuthRequest,
+  type AuthResult,
+  authenticate,
+  type DistributionInspect,
+  inspectDistribution,
+  type SearchResult,
+  searchImages,
+} from './registry-queries.ts';
+import { type Deleted, type RemoveOptions, removeImage } from './remove.ts';
+import { saveImages } from './save.ts';
 
 export type { OciImageConfig, Platform } from '../../content/oci.ts';
+export { parsePlatformJson } from '../../content/platform.ts';
 export type { Digest } from '../../store/digest.ts';
+export type { ImportRequest } from './create.ts';
+export type { HistoryItem, ImageInspect } from './inspect.ts';
+export type { ImageSummary, ListOptions } from './list.ts';
+export type { LoadOptions } from './load.ts';
+export type { Progress } from './progress.ts';
+export type { ImagesPruned } from './prune.ts';
+export type { AuthRequest, AuthResult, DistributionInspect, SearchResult } from './registry-queries.ts';
+export type { Deleted, RemoveOptions } from './remove.ts';
 
 /** An image of this engine: one configuration with its layers, whatever number of names it has. */
 export interface Image {
@@ -47,6 +81,8 @@ export interface ImageSettings {
   readonly maxConcurrentDownloads?: number;
   readonly maxConcurrentUploads?: number;
   readonly maxDownloadAttempts?: number;
+  /** The first pause before trying again, doubled each time; default a second. */
+  readonly retryDelayMs?: number;
   /** Folder with `<host>[:<port>]/{*.crt,*.cert,*.key}`; default /etc/docker/certs.d. */
   readonly certsDir?: string;
   /** Address of the machine that runs the VM, dialled when nothing listens on the VM's own loopback. */
@@ -87,14 +123,53 @@ export interface CommitRequest {
  */
 export class Images {
   readonly #store: ImageStore;
+  readonly #registries: Registries;
+  readonly #puller: Puller;
+  readonly #pusher: Pusher;
 
   constructor(options: ImagesOptions) {
     this.#store = new ImageStore(options);
+    this.#registries = new Registries(options.settings);
+    this.#puller = new Puller(this.#store, this.#registries);
+    this.#pusher = new Pusher(this.#store, this.#registries);
   }
 
   /** By name[:tag][@digest], id or unique id prefix. Throws notFound `No such image: x:latest`. */
   get(reference: string): Image {
     return this.#store.get(reference);
+  }
+
+  list(options: ListOptions): ImageSummary[] {
+    return listImages(this.#store, options);
+  }
+
+  inspect(name: string, platform?: Platform): ImageInspect {
+    this.#checkPlatform(name, platform);
+    return inspectImage(this.#store, name);
+  }
+
+  history(name: string, platform?: Platform): HistoryItem[] {
+    this.#checkPlatform(name, platform);
+    return imageHistory(this.#store, name);
+  }
+
+  tag(source: string, repo: string, tag: string | undefined): void {
+    tagImage(this.#store, source, repo, tag);
+  }
+
+  remove(reference: string, options: RemoveOptions): Deleted[] {
+    return removeImage(this.#store, reference, options).records;
+  }
+
+  prune(filters: Filters, signal: AbortSignal): ImagesPruned {
+    return pruneImages(this.#store, filters, signal);
+  }
+
+  /** POST /images/create?fromImage=. @param request.auth X-Registry-Auth as it came */
+  pull(request: PullParameters, progress: Progress, signal: AbortSignal): Promise<void> {
+    const ref = parsePullReference(request.image, request.tag);
+    const platform = request.platform ? parsePlatform(request.platform, this.#store.platform) : undefined;
+    return this.#puller.pull({ ref, platform, credentials: decodeCredentials(request.auth) }, progress, signal);
   }
 
   /** POST /images/load. */
@@ -112,7 +187,77 @@ export class Images {
     await loadPreloaded(this.#store, dir);
   }
 
-  commit(_request: CommitRequest, _signal: AbortSignal): Promise<Digest> {
-    throw new Error('not written yet');
+  /** POST /images/{name}/push. */
+  push(request: PushParameters, progress: Progress, signal: AbortSignal): Promise<void> {
+    const ref = parsePushReference(request.image, request.tag);
+    return this.#pusher.push({ ref, credentials: decodeCredentials(request.auth) }, progress, signal);
   }
+
+  /** GET /images/get: one tar. Fails before the first byte when an image doesn't exist. */
+  save(names: readonly string[], platform: Platform | undefined, signal: AbortSignal): AsyncIterable<Buffer> {
+    return saveImages(this.#store, names, platform, signal);
+  }
+
+  /** POST /images/create?fromSrc=. */
+  async import(request: ImportRequest, progress: Progress, signal: AbortSignal): Promise<void> {
+    await importImage(this.#store, this.#registries, request, progress, signal);
+  }
+
+  /** Makes an image of a container's changes; names it when asked to. The container's own event is the caller's. */
+  commit(request: CommitRequest, signal: AbortSignal): Promise<Digest> {
+    return commitImage(this.#store, request, signal);
+  }
+
+  distribution(name: string, auth: string | undefined, signal: AbortSignal): Promise<DistributionInspect> {
+    return inspectDistribution(this.#registries, name, auth, signal);
+  }
+
+  authenticate(request: AuthRequest, signal: AbortSignal): Promise<AuthResult> {
+    return authenticate(this.#registries, request, signal);
+  }
+
+  search(request: Parameters<typeof searchImages>[1]): Promise<SearchResult[]> {
+    return searchImages(this.#registries, request);
+  }
+
+  /** What `system df` tells of images; cheap, from what was counted while unpacking. */
+  diskUsage(): { LayersSize: number; Images: ImageSummary[] } {
+    const Images = listImages(this.#store, { all: true, sharedSize: true, containers: true });
+    return { LayersSize: this.#store.snapshots.diffs().reduce((sum, { size }) => sum + size, 0), Images };
+  }
+
+  #checkPlatform(name: string, platform: Platform | undefined): void {
+    const { config } = this.#store.get(name);
+    if (!platform || rank(platform, config) >= 0) return;
+    throw notFound(
+      `image with reference ${name} was found but its platform (${formatPlatform(config)}) ` +
+        `does not match the specified platform (${formatPlatform(platform)})`,
+    );
+  }
+
+  /** Ends connections that are kept to registries. */
+  close(): void {
+    this.#registries.close();
+  }
+}
+
+export interface PushParameters {
+  readonly image: string;
+  readonly tag?: string;
+  readonly auth?: string;
+  readonly platform?: Platform;
+}
+
+export interface PullParameters {
+  readonly image: string;
+  readonly tag?: string;
+  readonly platform?: string;
+  readonly auth?: string;
+}
+
+/** `tag` may be a digest; it takes precedence over the name's own (moby postImagesCreate). */
+function parsePullReference(image: string, tag: string | undefined): ImageRef {
+  const ref = parseReference(image);
+  if (!tag) return ref;
+  return /^[a-z0-9]+:[0-9a-f]+$/i.test(tag) ? withDigest(ref, parseDigest(tag)) : withTag(ref, tag);
 }

@@ -3,7 +3,7 @@ import type { StagedLayer } from '../../snapshots/snapshots.ts';
 import type { UnpackSource } from '../../snapshots/unpack.ts';
 import type { LayerBlob } from '../../store/blobs.ts';
 import type { Digest } from '../../store/digest.ts';
-import type { ImageName } from '../../store/images.ts';
+import type { ImageName, ManifestRow } from '../../store/images.ts';
 
 import { chainOf, type ImageStore } from './image-store.ts';
 import type { Shared } from './shared-work.ts';
@@ -33,7 +33,7 @@ export class Intake implements AsyncDisposable {
     this.#store = store;
   }
 
-  /** Keeps a blob or diff that exists from being collected until this operation is over. */
+  /** Keeps a blob or diff from being collected until this operation is over, once it exists. */
   hold(digest: Digest): void {
     this.#store.leases.hold(digest);
     this.#leases.push(digest);
@@ -56,12 +56,14 @@ export class Intake implements AsyncDisposable {
 
   takeBlob(blob: StagedBlob | Shared<StagedBlob>): StagedBlob {
     const value = 'value' in blob ? blob.value : blob;
+    this.hold(value.digest);
     if (this.#blobs.has(value.digest)) this.#release(blob);
     else this.#blobs.set(value.digest, blob);
     return value;
   }
 
   takeLayer(layer: Shared<StagedLayer>): void {
+    this.hold(layer.value.diffId);
     if (this.#layers.has(layer.value.diffId)) layer.release();
     else this.#layers.set(layer.value.diffId, layer);
   }
@@ -105,6 +107,22 @@ export class Intake implements AsyncDisposable {
     });
   }
 
+  /** Makes blobs durable that hold layers already known in another form. */
+  async commitContent(layers: readonly LayerBlob[], diffIds: readonly Digest[]): Promise<void> {
+    await this.commit([], () => {
+      for (const layer of layers) {
+        if (diffIds.includes(layer.diffId)) this.#store.blobs.rows.addLayerBlob(layer);
+      }
+    });
+  }
+
+  /** Makes a manifest durable, as one of an image that is here (or was until a moment ago). */
+  async commitManifest(row: ManifestRow): Promise<void> {
+    await this.commit([], () => {
+      if (this.#store.rows.get(row.imageId)) this.#store.rows.addManifest(row);
+    });
+  }
+
   #commitImage(image: NewImage): void {
     const { rows, blobs, snapshots } = this.#store;
     const staged = new Set(image.diffIds.flatMap((diffId) => this.#layers.get(diffId)?.value ?? []));
@@ -130,7 +148,7 @@ export class Intake implements AsyncDisposable {
     for (const blob of this.#blobs.values()) this.#release(blob);
     for (const layer of this.#layers.values()) layer.release();
     // What this operation held may have lost its last user meanwhile.
-    if (this.#leases.length > 0 || this.#blobs.size > 0) this.#store.collect();
+    if (this.#leases.length > 0) this.#store.collect();
   }
 
   #release(blob: StagedBlob | Shared<StagedBlob>): void {
