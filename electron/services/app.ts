@@ -1,0 +1,175 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Implementation } from '../contract/contract.ts';
+import type { AppPort } from '../contract/protocol.ts';
+import type { AppState } from '../contract/state.ts';
+import { machinePaths } from '../machine/paths.ts';
+import type { Machine, SshEndpoint } from '../machine/types.ts';
+import { PortKeeper } from '../ports/ports.ts';
+import { serve } from '../rpc/server.ts';
+import { dockerHost, engineSocketPath } from '../tunnel/socket-path.ts';
+import { openTunnel } from '../tunnel/tunnel.ts';
+import type { Tunnel } from '../tunnel/types.ts';
+import { EngineLink } from './engine-link.ts';
+import { engineServices } from './engine-services.ts';
+import { toWire } from './errors.ts';
+import { SettingsFile } from './settings.ts';
+import { Topic } from './topic.ts';
+
+export interface AppOptions {
+  home: string;
+  version: string;
+  /** made from the settings, which decide its size */
+  machine: (settings: SettingsFile['values']) => Machine | Promise<Machine>;
+  log?: (line: string) => void;
+  /** how this shell serves the window to a browser */
+  openWeb?: (app: App) => Promise<{ url: string }>;
+  /** what ends the process after `app.quit` */
+  onQuit?: () => void;
+}
+
+/** The app without a shell: machine, tunnel, ports and engine client joined, and the contract's implementation over them. */
+export class App {
+  readonly machine: Machine;
+  readonly tunnel: Tunnel;
+  readonly settings: SettingsFile;
+  #options: AppOptions;
+  #engine: EngineLink;
+  #ports: PortKeeper;
+  #state: Topic<AppState>;
+  #services: Implementation;
+  #closing: Promise<void> | undefined;
+
+  /** Listens on the local socket when it resolves; does not start the machine. Throws TunnelError. */
+  static async open(options: AppOptions): Promise<App> {
+    const settings = await SettingsFile.open(options.home);
+    const machine = await options.machine(settings.values);
+    const socketPath = engineSocketPath(options.home);
+    const tunnel = await openTunnel({ machine, socketPath, wakes: () => settings.values.wakeOnConnect });
+    return new App(options, settings, machine, tunnel);
+  }
+
+  private constructor(options: AppOptions, settings: SettingsFile, machine: Machine, tunnel: Tunnel) {
+    this.#options = options;
+    this.settings = settings;
+    this.machine = machine;
+    this.tunnel = tunnel;
+    // Of states only the last one matters to a reader that fell behind.
+    this.#state = new Topic<AppState>(8, (queue) => queue.slice(-1));
+    const changed = () => this.#state.publish(this.state);
+    this.#ports = new PortKeeper(machine, tunnel, (line) => options.log?.(line));
+    this.#engine = new EngineLink(machine, tunnel.socketPath, changed);
+    machine.onState(changed);
+    tunnel.onState(changed);
+    this.#services = { ...this.#ownServices(), ...engineServices(this.#engine) };
+  }
+
+  get state(): AppState {
+    // Called once during construction, before there is an engine link.
+    return { machine: this.machine.state, tunnel: this.tunnel.state, engine: this.#engine?.state ?? { kind: 'off' } };
+  }
+
+  get options(): AppOptions {
+    return this.#options;
+  }
+
+  /** Answers a shell over this port until it closes. */
+  serve(port: AppPort): void {
+    serve(port, this.#services, toWire);
+  }
+
+  /** After the computer slept. */
+  async resumed(): Promise<void> {
+    await this.tunnel.check(2_000);
+  }
+
+  /** Closes everything; stops the machine first, unless it is to go on for the next app. */
+  close(machine: 'stop' | 'leave' = 'stop'): Promise<void> {
+    this.#closing ??= this.#close(machine);
+    return this.#closing;
+  }
+
+  async #close(machine: 'stop' | 'leave'): Promise<void> {
+    this.#ports.close();
+    this.#engine.close();
+    if (machine === 'stop') await this.machine.stop();
+    else await this.machine.release();
+    await this.tunnel.close();
+  }
+
+  #ownServices(): Pick<Implementation, 'app' | 'machine' | 'settings'> {
+    const { machine, tunnel, settings } = this;
+    return {
+      app: {
+        info: async () => ({
+          version: this.#options.version,
+          home: this.#options.home,
+          socketPath: tunnel.socketPath,
+          dockerHost: dockerHost(tunnel.socketPath),
+          platform: process.platform,
+          pid: process.pid,
+          accelerator: machine.accelerator,
+        }),
+        state: (signal) => this.#state.read(signal, this.state),
+        consoleLog: async (lines) => machine.logTail(Math.max(1, Math.min(Number(lines) || 200, 5_000))),
+        openWeb: async () => {
+          if (!this.#options.openWeb) throw new Error('This shell has no web window.');
+          return this.#options.openWeb(this);
+        },
+        quit: async () => {
+          await this.machine.stop();
+          // The answer should still reach the one who asked.
+          setTimeout(() => this.#options.onQuit?.(), 100);
+        },
+      },
+      machine: {
+        start: (signal) => machine.start(signal),
+        // A stop must not be broken off because a window was closed.
+        stop: () => machine.stop(),
+        restart: async () => {
+          await machine.stop();
+          await machine.start();
+        },
+        bootTiming: async () => machine.bootTiming(),
+        figures: (everyMs, signal) => figures(machine, everyMs, signal),
+        sshCommand: async () => sshCommand(this.#options.home, machine.endpoint()),
+      },
+      settings: {
+        get: async () => settings.values,
+        effects: async (changes) => settings.effects(changes),
+        set: async (changes) => settings.set(changes),
+      },
+    };
+  }
+}
+
+async function* figures(machine: Machine, everyMs: number, signal: AbortSignal) {
+  const pause = Math.max(500, Math.min(Number(everyMs) || 2_000, 60_000));
+  while (!signal.aborted) {
+    if (machine.state.kind === 'running' || machine.state.kind === 'degraded') {
+      const stats = await machine.stats().catch(() => undefined);
+      if (stats) yield stats;
+    }
+    await sleep(pause, undefined, { signal }).catch(() => {});
+  }
+}
+
+/** The host key goes into a file of ours: the port is another one at each boot, and the user's known_hosts is his. */
+async function sshCommand(home: string, endpoint: SshEndpoint): Promise<string[]> {
+  const knownHosts = join(home, 'known_hosts');
+  const key = endpoint.hostKey;
+  const type = key.subarray(4, 4 + key.readUInt32BE(0)).toString();
+  await writeFile(knownHosts, `[${endpoint.host}]:${endpoint.port} ${type} ${key.toString('base64')}\n`, {
+    mode: 0o600,
+  });
+  return [
+    'ssh',
+    ...['-i', machinePaths(home).privateKey],
+    ...['-p', String(endpoint.port)],
+    ...['-o', `UserKnownHostsFile=${knownHosts}`],
+    ...['-o', 'StrictHostKeyChecking=yes'],
+    ...['-o', 'IdentitiesOnly=yes'],
+    `${endpoint.username}@${endpoint.host}`,
+  ];
+}
