@@ -27,7 +27,7 @@ export async function ensureDisk(
     const size = await virtualSize(path);
     if (size === undefined) {
       await rm(`${path}.new`, { force: true });
-      await run(qemuImg, ['create', '-q', '-f', 'qcow2', '-o', 'lazy_refcounts=on', `${path}.new`, `${sizeGb}G`]);
+      await run(qemuImg, ['create', '-q', '-f', 'qcow2', `${path}.new`, `${sizeGb}G`]);
       await rename(`${path}.new`, path);
     } else if (size < sizeGb * GIB) {
       await run(qemuImg, ['resize', '-q', '-f', 'qcow2', path, `${sizeGb}G`]);

@@ -65,7 +65,7 @@ describe('a machine that cannot start says at which step, why, and what to do', 
   });
 
   it('when QEMU refuses to run, in its own words', async () => {
-    program('qemu-img', ': >"$7"');
+    program('qemu-img', ': >"$5"');
     program('qemu-system-x86_64', 'echo "qemu-system-x86_64: no such machine" >&2; exit 1');
     const { opened, states } = machine();
     await expect(opened.start()).rejects.toMatchObject({ kind: 'qemu-failed', step: 'qemu' });
@@ -85,7 +85,7 @@ describe('a machine that cannot start says at which step, why, and what to do', 
   });
 
   it('when another QEMU has the disk', async () => {
-    program('qemu-img', ': >"$7"');
+    program('qemu-img', ': >"$5"');
     program('qemu-system-x86_64', 'echo "qemu: Failed to get \\"write\\" lock" >&2; exit 1');
     await expect(machine().opened.start()).rejects.toMatchObject({ kind: 'in-use' });
   });
@@ -93,7 +93,7 @@ describe('a machine that cannot start says at which step, why, and what to do', 
 
 describe('a machine', () => {
   it('excludes a second one on the same folder while it runs or starts', async () => {
-    program('qemu-img', ': >"$7"');
+    program('qemu-img', ': >"$5"');
     program('qemu-system-x86_64', 'exec sleep 60');
     const first = machine().opened;
     const starting = first.start();
@@ -112,7 +112,7 @@ describe('a machine', () => {
   });
 
   it('goes back to stopped, and its QEMU ends, when the only one who waits for the start gives up', async () => {
-    program('qemu-img', ': >"$7"');
+    program('qemu-img', ': >"$5"');
     program('qemu-system-x86_64', `echo $$ >${join(dir, 'pid')}; exec sleep 60`);
     const { opened, states } = machine();
     const abort = new AbortController();

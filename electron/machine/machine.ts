@@ -27,6 +27,8 @@ import {
 
 /** How long the guest may take to stop the engine and its containers, unmount and power off. */
 const POWER_OFF_LIMIT_MS = 45_000;
+/** The same after a start that failed or was cancelled: somebody waits for the answer. */
+const FAILED_OFF_LIMIT_MS = 10_000;
 const KILL_LIMIT_MS = 5_000;
 const LOG_LINES_OF_A_FAILURE = 30;
 const LOG_CHECK_MS = 600_000;
@@ -196,9 +198,10 @@ class QemuMachine implements Machine {
       log: cause?.log.length ? cause.log : log,
       cause: cause?.cause ?? error,
     });
-    const record = this.#session?.record;
+    const session = this.#session;
+    if (session?.greeted && !session.gone) await this.#powerOff(session, FAILED_OFF_LIMIT_MS);
     this.#forgetSession();
-    if (record) await this.#kill(record);
+    if (session) await this.#kill(session.record);
     if (failure.kind === 'aborted') this.#set({ kind: 'stopped' });
     else {
       const { message, hint } = failure;
@@ -272,15 +275,18 @@ class QemuMachine implements Machine {
       if (this.#state.kind === 'stopped') return;
     }
     if (session && !session.gone) {
-      session.control.send('poweroff');
-      const limit = session.greeted ? POWER_OFF_LIMIT_MS : 0;
-      if (!(await waitForExit(session.record, limit, signal))) {
-        await session.qmp.execute('quit', undefined, 1_000).catch(() => {});
-      }
+      await this.#powerOff(session, session.greeted ? POWER_OFF_LIMIT_MS : 0, signal);
     }
     this.#forgetSession();
     if (session) await this.#kill(session.record);
     this.#set({ kind: 'stopped' });
+  }
+
+  /** Asks the guest to power off; after the limit QEMU is told to end, which at least closes the disk in good order. */
+  async #powerOff(session: Session, limitMs: number, signal?: AbortSignal): Promise<void> {
+    session.control.send('poweroff');
+    if (await waitForExit(session.record, limitMs, signal)) return;
+    await session.qmp.execute('quit', undefined, 1_000).catch(() => {});
   }
 
   /** Makes sure that this QEMU is no more, and that nothing says it is. */

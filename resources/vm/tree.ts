@@ -138,9 +138,6 @@ async function installNode(arch: Arch, npm: Map<string, string>, root: string): 
   const modules = join(root, 'usr/lib/skiff/node_modules');
   await unpack('koffi', join(modules, 'koffi'));
   await unpack(`@koromix/koffi-linux-${arch}`, join(modules, '@koromix', `koffi-linux-${arch}`));
-  for (const part of ['src/koffi/src', 'lib', 'vendor', 'doc', 'build', 'CHANGELOG.md']) {
-    await rm(join(modules, 'koffi', part), { recursive: true, force: true });
-  }
   await rm(join(modules, '@koromix', `koffi-linux-${arch}`, `musl_${arch}`), { recursive: true, force: true });
 }
 
