@@ -156,10 +156,17 @@ export class Blobs {
 export class BlobWriter {
   readonly path: string;
   size = 0;
+  /**
+   * For readers of the unfinished file: one 64-bit number, four times the bytes written plus a state (0 writing,
+   * 1 complete, 2 failed), notified at each change. Complete says that all bytes are there, not that they are right.
+   */
+  readonly follow = new SharedArrayBuffer(8);
+  readonly #progress = new BigInt64Array(this.follow);
   readonly #file: FileHandle;
   readonly #hash: Hash = createHash('sha256');
   #pending: Buffer[] = [];
   #pendingSize = 0;
+  #written = 0;
 
   private constructor(path: string, file: FileHandle) {
     this.path = path;
@@ -187,6 +194,8 @@ export class BlobWriter {
     while (left > 0) {
       const { bytesWritten } = await this.#file.writev(pending);
       left -= bytesWritten;
+      this.#written += bytesWritten;
+      this.#tell(0);
       if (left === 0) return;
       // A short write: drop what is written and go on with the rest.
       let done = bytesWritten;
@@ -202,9 +211,15 @@ export class BlobWriter {
     }
   }
 
+  #tell(state: 0 | 1 | 2): void {
+    Atomics.store(this.#progress, 0, BigInt(this.#written * 4 + state));
+    Atomics.notify(this.#progress, 0);
+  }
+
   /** Verifies and closes. @param options.durable waits until the bytes are on disk (else the caller syncs) */
   async finish(options: { digest?: Digest; size?: number; durable?: boolean } = {}): Promise<StagedBlob> {
     await this.#flush();
+    this.#tell(1);
     if (options.size !== undefined && options.size !== this.size) {
       throw invalidParameter(`unexpected size: expected ${options.size} bytes, got ${this.size}`);
     }
@@ -220,6 +235,7 @@ export class BlobWriter {
   /** Removes what was written. */
   async abort(): Promise<void> {
     this.#pending = [];
+    this.#tell(2);
     await this.#file.close().catch(() => undefined);
     rmSync(this.path, { force: true });
   }

@@ -1,4 +1,6 @@
-import type { Transform } from 'node:stream';
+import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { Readable, type Transform } from 'node:stream';
 import { createGunzip, createZstdDecompress } from 'node:zlib';
 
 import { invalidParameter } from '../errors.ts';
@@ -21,9 +23,62 @@ export function detectCompression(head: Buffer): Compression {
 
 const CHUNK = 256 * 1024;
 
-/** A decompressor that works on the thread pool. xz and bzip2 have none in Node; see engine/content. */
+/** A decompressor that works on the thread pool. */
 export function decompressor(compression: 'gzip' | 'zstd'): Transform {
   return compression === 'gzip' ? createGunzip({ chunkSize: CHUNK }) : createZstdDecompress({ chunkSize: CHUNK });
+}
+
+/**
+ * Where it is installed, Intel's igzip inflates three to four times as fast as zlib (127 MB of files: 0.2 s against
+ * 0.7 s); dockerd uses unpigz in the same way.
+ */
+const IGZIP = ['/usr/bin/igzip', '/bin/igzip'].find((path) => existsSync(path));
+
+/** Undoes a layer's compression. Layers come plain, gzip or zstd; anything else is refused. */
+export async function* decompress(source: AsyncIterable<Buffer>, compression: Compression): AsyncGenerator<Buffer> {
+  if (compression === 'none') yield* source;
+  else if (compression === 'gzip' && IGZIP) yield* throughProgram(source, IGZIP);
+  else if (compression === 'gzip' || compression === 'zstd') yield* throughStream(source, decompressor(compression));
+  else throw invalidParameter(`unsupported layer compression ${compression}`);
+}
+
+async function* throughStream(source: AsyncIterable<Buffer>, output: Transform): AsyncGenerator<Buffer> {
+  const input = Readable.from(source, { objectMode: false, highWaterMark: CHUNK });
+  input.on('error', (error) => output.destroy(error));
+  input.pipe(output);
+  try {
+    for await (const chunk of output) yield chunk as Buffer;
+  } finally {
+    input.destroy();
+    output.destroy();
+  }
+}
+
+async function* throughProgram(source: AsyncIterable<Buffer>, program: string): AsyncGenerator<Buffer> {
+  const child = spawn(program, ['-dc'], { stdio: ['pipe', 'pipe', 'ignore'] });
+  const exit = new Promise<number | null>((resolve, reject) => {
+    child.once('error', reject);
+    child.once('close', resolve);
+  });
+  exit.catch(() => undefined);
+  const input = Readable.from(source, { objectMode: false, highWaterMark: CHUNK });
+  let failure: unknown;
+  input.on('error', (error) => {
+    failure = error;
+    child.kill('SIGKILL');
+  });
+  // A program that gives up closes its end; its exit code tells.
+  child.stdin.on('error', () => undefined);
+  input.pipe(child.stdin);
+  try {
+    for await (const chunk of child.stdout) yield chunk as Buffer;
+    const code = await exit;
+    if (failure) throw failure;
+    if (code !== 0) throw invalidParameter('corrupt layer: invalid or incomplete gzip data');
+  } finally {
+    child.kill('SIGKILL');
+    input.destroy();
+  }
 }
 
 /** zlib's words for what is wrong, in the words that pulls and loads report. */

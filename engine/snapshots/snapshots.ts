@@ -1,7 +1,7 @@
 import { mkdirSync, readdirSync, renameSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 
-import { conflict, notFound, systemError } from '../errors.ts';
+import { conflict, invalidParameter, notFound, systemError } from '../errors.ts';
 import { MS, mount, unmount } from '../linux/mount.ts';
 import { syncFilesystem } from '../linux/nodes.ts';
 import { log } from '../log.ts';
@@ -28,10 +28,13 @@ export interface SnapshotsOptions {
   /** The data root; everything lies in `<root>/snapshots`. */
   readonly root: string;
   readonly db: Database;
-  /** Layers unpacked at once; default the number of processors. */
+  /** Layers unpacked at once; default the number of processors and two more. */
   readonly parallel?: number;
   readonly limits?: ExtractLimits;
 }
+
+/** Threads beside one for each processor: those that unpack what still arrives mostly wait. */
+const FOLLOWERS = 2;
 
 /** Nothing else may be redirected or indexed: layers stay readable as plain folders, and diffs by walking the upper. */
 const OVERLAY_OPTIONS = 'index=off,redirect_dir=off,metacopy=off';
@@ -57,7 +60,7 @@ export class Snapshots {
     this.#limits = options.limits;
     for (const name of ['l', 'i', 'w', 'tmp']) mkdirSync(`${this.#base}/${name}`, { recursive: true, mode: 0o710 });
     this.#layers = new LayerRepository(options.db);
-    this.#pool = new UnpackPool(options.parallel ?? availableParallelism());
+    this.#pool = new UnpackPool(options.parallel ?? availableParallelism() + FOLLOWERS);
     this.#trash = new Trash(`${this.#base}/trash`, this.#pool);
     this.#nextDir = 1 + this.#sweep();
   }
@@ -157,17 +160,31 @@ export class Snapshots {
     return this.#layers.snapshots().flatMap(({ chainId }) => chainId ?? []);
   }
 
-  /** Unpacks one layer under a temporary name; `commitLayers` makes it known, `discardLayer` removes it. */
+  /**
+   * Unpacks one layer under a temporary name; `commitLayers` makes it known, `discardLayer` removes it.
+   * @param options.sourceDigest of an uncompressed source that is hashed elsewhere: asked for once it is unpacked
+   */
   async stageLayer(
     source: UnpackSource,
-    options: { diffId?: Digest; signal?: AbortSignal; onProgress?: (bytesRead: number) => void } = {},
+    options: {
+      diffId?: Digest;
+      signal?: AbortSignal;
+      onProgress?: (bytesRead: number) => void;
+      sourceDigest?: () => Promise<Digest>;
+    } = {},
   ): Promise<StagedLayer> {
     const dir = this.#nextDir++;
     const path = `${this.#base}/tmp/${dir}`;
     mkdirSync(path, { mode: 0o755 });
     try {
-      const unpacked = await this.#pool.unpack(source, path, { ...options, limits: this.#limits });
-      return { diffId: unpacked.diffId as Digest, dir, size: unpacked.size, entries: unpacked.entries, path };
+      const { sourceDigest, ...rest } = options;
+      const hashed = sourceDigest === undefined ? source : { ...source, hashedElsewhere: true };
+      const unpacked = await this.#pool.unpack(hashed, path, { ...rest, limits: this.#limits });
+      const diffId = unpacked.diffId || (await sourceDigest?.());
+      if (!diffId || (options.diffId !== undefined && options.diffId !== diffId)) {
+        throw invalidParameter(`layer diffID mismatch: expected ${options.diffId}, got ${diffId}`);
+      }
+      return { diffId: diffId as Digest, dir, size: unpacked.size, entries: unpacked.entries, path };
     } catch (error) {
       this.#trash.throwAway(path, true);
       throw error;

@@ -1,14 +1,14 @@
 /**
  * A worker thread that unpacks layers and removes trees, so that neither stops the engine's own thread. It reads a blob
- * file, decompresses it on the thread pool, hashes the tar and writes its entries.
+ * file (also one that is still being written), decompresses it, hashes the tar and writes its entries.
  */
 import { createHash } from 'node:crypto';
-import { createReadStream, readdirSync, rmSync } from 'node:fs';
+import { readdirSync, rmSync } from 'node:fs';
 import { parentPort } from 'node:worker_threads';
 
 import { cancelled, EngineError, invalidParameter, messageOf } from '../errors.ts';
-
-import { type Compression, decompressor, describeCorruption } from './compression.ts';
+import { BlobFile } from './blob-file.ts';
+import { decompress, describeCorruption, detectCompression } from './compression.ts';
 import { DEFAULT_LIMITS, type ExtractLimits, LayerWriter } from './extract.ts';
 import { TarReader } from './tar/read.ts';
 
@@ -16,12 +16,13 @@ export interface UnpackJob {
   readonly kind: 'unpack';
   readonly id: number;
   readonly source: string;
-  readonly compression: Compression;
+  /** How far the source is written, when it still is (see BlobFile). */
+  readonly follow: SharedArrayBuffer | undefined;
   readonly target: string;
   /** What the tar must hash to; undefined: whatever it does. */
   readonly diffId: string | undefined;
-  /** The source's own digest when it is known to be right: an uncompressed source need not be hashed again. */
-  readonly sourceDigest: string | undefined;
+  /** An uncompressed source is hashed by whoever verifies it as a blob; here it need not be hashed again. */
+  readonly hashedElsewhere: boolean;
   readonly limits?: ExtractLimits;
 }
 
@@ -36,36 +37,31 @@ export type Job = UnpackJob | RemoveJob | { readonly kind: 'abort'; readonly id:
 
 export type Report =
   | { readonly kind: 'progress'; readonly id: number; readonly read: number }
-  | {
-      readonly kind: 'done';
-      readonly id: number;
-      readonly diffId: string;
-      readonly size: number;
-      readonly entries: number;
-    }
+  | ({ readonly kind: 'done'; readonly id: number } & Result)
   | { readonly kind: 'failed'; readonly id: number; readonly message: string; readonly errorKind: EngineError['kind'] };
 
-const READ_SIZE = 512 * 1024;
+interface Result {
+  /** '' when the source is uncompressed and hashed elsewhere: then it is the source's digest. */
+  readonly diffId: string;
+  readonly size: number;
+  readonly entries: number;
+}
+
 const PROGRESS_EVERY_MS = 100;
 const port = parentPort;
 const aborted = new Set<number>();
 
 port?.on('message', (job: Job) => {
   if (job.kind === 'abort') aborted.add(job.id);
-  else if (job.kind === 'remove') remove(job);
   else void run(job);
 });
 
-function remove(job: RemoveJob): void {
-  for (const name of readdirSync(job.folder)) rmSync(`${job.folder}/${name}`, { recursive: true, force: true });
-  post({ kind: 'done', id: job.id, diffId: '', size: 0, entries: 0 });
-}
-
 const post = (report: Report) => port?.postMessage(report);
 
-async function run(job: UnpackJob): Promise<void> {
+async function run(job: UnpackJob | RemoveJob): Promise<void> {
   try {
-    post({ kind: 'done', id: job.id, ...(await unpack(job)) });
+    const result = job.kind === 'unpack' ? await unpack(job) : remove(job);
+    post({ kind: 'done', id: job.id, ...result });
   } catch (error) {
     const kind = error instanceof EngineError ? error.kind : 'system';
     post({ kind: 'failed', id: job.id, message: messageOf(error), errorKind: kind });
@@ -74,20 +70,20 @@ async function run(job: UnpackJob): Promise<void> {
   }
 }
 
-async function unpack(job: UnpackJob): Promise<{ diffId: string; size: number; entries: number }> {
-  const { compression } = job;
-  if (compression === 'xz' || compression === 'bzip2')
-    throw invalidParameter(`unsupported layer compression ${compression}`);
-  const source = createReadStream(job.source, { highWaterMark: READ_SIZE });
-  const trusted = compression === 'none' ? job.sourceDigest : undefined;
-  const hash = trusted === undefined ? createHash('sha256') : undefined;
+function remove(job: RemoveJob): Result {
+  for (const name of readdirSync(job.folder)) rmSync(`${job.folder}/${name}`, { recursive: true, force: true });
+  return { diffId: '', size: 0, entries: 0 };
+}
+
+async function unpack(job: UnpackJob): Promise<Result> {
+  const file = new BlobFile(job.source, job.follow, () => aborted.has(job.id));
   const writer = new LayerWriter(job.target, job.limits ?? DEFAULT_LIMITS);
   const reader = new TarReader();
   let reported = performance.now();
-  const stream = compression === 'none' ? source : source.pipe(decompressor(compression));
-  source.on('error', (error) => stream.destroy(error));
   try {
-    for await (const chunk of stream as AsyncIterable<Buffer>) {
+    const compression = detectCompression(await file.head());
+    const hash = compression === 'none' && job.hashedElsewhere ? undefined : createHash('sha256');
+    for await (const chunk of decompress(file, compression)) {
       if (aborted.has(job.id)) throw cancelled();
       hash?.update(chunk);
       for (const event of reader.push(chunk)) {
@@ -98,21 +94,20 @@ async function unpack(job: UnpackJob): Promise<{ diffId: string; size: number; e
       const now = performance.now();
       if (now - reported > PROGRESS_EVERY_MS) {
         reported = now;
-        post({ kind: 'progress', id: job.id, read: source.bytesRead });
+        post({ kind: 'progress', id: job.id, read: file.bytesRead });
       }
     }
+    reader.finish();
+    const diffId = hash ? `sha256:${hash.digest('hex')}` : '';
+    if (job.diffId !== undefined && hash && diffId !== job.diffId) {
+      throw invalidParameter(`layer diffID mismatch: expected ${job.diffId}, got ${diffId}`);
+    }
+    writer.finish();
+    return { diffId, size: writer.size, entries: writer.entries };
   } catch (error) {
     writer.abort();
     throw describeCorruption(error);
   } finally {
-    source.destroy();
-    stream.destroy();
+    file.close();
   }
-  reader.finish();
-  const diffId = hash ? `sha256:${hash.digest('hex')}` : (trusted as string);
-  if (job.diffId !== undefined && diffId !== job.diffId) {
-    throw invalidParameter(`layer diffID mismatch: expected ${job.diffId}, got ${diffId}`);
-  }
-  writer.finish();
-  return { diffId, size: writer.size, entries: writer.entries };
 }

@@ -2,19 +2,20 @@ import { Worker } from 'node:worker_threads';
 
 import { cancelled, EngineError, systemError } from '../errors.ts';
 
-import type { Compression } from './compression.ts';
 import type { ExtractLimits } from './extract.ts';
 import type { Job, Report } from './unpack-worker.ts';
 
 export interface UnpackSource {
   /** A file that holds the whole layer, possibly compressed. */
   readonly path: string;
-  readonly compression: Compression;
-  /** Its digest, when that has been verified. */
-  readonly digest?: string;
+  /** The file is still being written: how far, as BlobFile describes it. */
+  readonly follow?: SharedArrayBuffer;
+  /** Whoever wrote the file verifies its digest: an uncompressed layer need not be hashed again. */
+  readonly hashedElsewhere?: boolean;
 }
 
 export interface Unpacked {
+  /** '' for an uncompressed layer that is hashed elsewhere. */
   readonly diffId: string;
   readonly size: number;
   readonly entries: number;
@@ -61,18 +62,10 @@ export class UnpackPool {
     if (signal?.aborted) return Promise.reject(cancelled());
     const id = this.#nextId++;
     const promise = new Promise<Unpacked>((resolve, reject) => {
-      const { path, compression, digest } = source;
+      const { path, follow, hashedElsewhere = false } = source;
+      const { diffId } = options;
       this.#enqueue({
-        job: {
-          kind: 'unpack',
-          id,
-          source: path,
-          compression,
-          target,
-          diffId: options.diffId,
-          sourceDigest: digest,
-          limits,
-        },
+        job: { kind: 'unpack', id, source: path, follow, target, diffId, hashedElsewhere, limits },
         resolve,
         reject,
         onProgress,

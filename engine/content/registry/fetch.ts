@@ -101,11 +101,18 @@ export async function fetchBlob(
   repository: Repository,
   blobs: Blobs,
   descriptor: Descriptor,
-  options: { signal: AbortSignal; onBytes?: (current: number) => void; onRetry?: (attempt: number) => void },
+  options: {
+    signal: AbortSignal;
+    /** The blob's file exists and will be written; `writer.follow` tells how far it is. */
+    onStart?: (writer: BlobWriter) => void;
+    onBytes?: (current: number) => void;
+    onRetry?: (attempt: number) => void;
+  },
 ): Promise<StagedBlob> {
   const { registries } = repository;
   const writer = await blobs.writer();
   try {
+    options.onStart?.(writer);
     for (let attempt = 1; ; attempt++) {
       const before = writer.size;
       try {

@@ -86,14 +86,22 @@ async function* throughTool(source: AsyncIterable<Buffer>, compression: Compress
   }
 }
 
+/** Hears of the large files of an archive while they stream by, so that unpacking overlaps reading. */
+export interface ArchiveListener {
+  /** A file began; `writer.follow` tells how far it is. */
+  begun(name: string, head: Buffer, writer: BlobWriter): void;
+  /** It is complete. */
+  staged(file: Extract<ArchiveFile, { kind: 'blob' }>, writer: BlobWriter): void;
+}
+
 /**
- * Reads an image archive to its end. `onBlob` hears of each staged file at once, so that unpacking overlaps reading.
- * Links count as the file they point to. The caller owns the staged blobs, also when this throws.
+ * Reads an image archive to its end. Links count as the file they point to. The caller owns the staged blobs, also when
+ * this throws.
  */
 export async function readArchive(
   source: AsyncIterable<Buffer>,
   blobs: Blobs,
-  onBlob: (name: string, file: Extract<ArchiveFile, { kind: 'blob' }>) => void,
+  listener: ArchiveListener,
   signal: AbortSignal,
 ): Promise<Map<string, ArchiveFile>> {
   const files = new Map<string, ArchiveFile>();
@@ -127,7 +135,10 @@ export async function readArchive(
         } else if (event.kind === 'data') {
           if (memory) memory.push(Buffer.from(event.data));
           else if (writer) {
-            if (head.length < HEAD) head = Buffer.concat([head, event.data.subarray(0, HEAD - head.length)]);
+            if (head.length < HEAD) {
+              head = Buffer.concat([head, event.data.subarray(0, HEAD - head.length)]);
+              if (head.length === HEAD) listener.begun(name, head, writer);
+            }
             await writer.write(event.data);
           }
         } else if (memory) {
@@ -135,9 +146,9 @@ export async function readArchive(
           memory = undefined;
         } else if (writer) {
           const file = { kind: 'blob', blob: await writer.finish(), head } as const;
+          listener.staged(file, writer);
           writer = undefined;
           files.set(name, file);
-          onBlob(name, file);
         }
       }
     }

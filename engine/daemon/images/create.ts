@@ -125,10 +125,7 @@ async function makeImage(store: ImageStore, making: Making): Promise<Digest> {
   const compression = detectCompression(head);
   // Known when uncompressed: the tar's digest is the diff id.
   const known = compression === 'none' ? blob.digest : undefined;
-  const diffId =
-    known !== undefined && intake.hasLayer(known)
-      ? known
-      : await intake.unpack({ path: blob.path, compression, digest: blob.digest }, known, signal);
+  const diffId = known !== undefined && intake.hasLayer(known) ? known : await intake.unpack(blob, known, signal);
   const created = new Date().toISOString();
   const diffIds = [...(base?.rootfs.diff_ids ?? []), diffId];
   const platform = base ?? making.platform;

@@ -20,7 +20,7 @@ import { type ImageName, ImageRepository, type ImageRow } from '../../store/imag
 import type { Image, ImageEvent, ImageSettings, ImagesOptions, ImageUsers } from './images.ts';
 import { Intake } from './intake.ts';
 import { Leases } from './leases.ts';
-import { SharedWork } from './shared-work.ts';
+import { Shared, SharedWork } from './shared-work.ts';
 
 /** Unpacking of a layer, shared by operations that need the same one. Progress: bytes read of the blob. */
 export type UnpackWork = SharedWork<StagedLayer, number>;
@@ -60,6 +60,11 @@ export class ImageStore {
     this.platform = options.platform ?? hostPlatform();
     this.unpacking = new SharedWork((layer) => this.snapshots.discardLayer(layer));
     this.collect();
+  }
+
+  /** A staged layer of one operation alone, held. */
+  shareLayer(layer: StagedLayer): Shared<StagedLayer> {
+    return new Shared(layer, (value) => this.snapshots.discardLayer(value)).hold();
   }
 
   intake(): Intake {

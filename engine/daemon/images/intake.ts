@@ -1,6 +1,5 @@
 import type { StagedBlob } from '../../content/blobs.ts';
 import type { StagedLayer } from '../../snapshots/snapshots.ts';
-import type { UnpackSource } from '../../snapshots/unpack.ts';
 import type { LayerBlob } from '../../store/blobs.ts';
 import type { Digest } from '../../store/digest.ts';
 import type { ImageName, ManifestRow } from '../../store/images.ts';
@@ -76,18 +75,21 @@ export class Intake implements AsyncDisposable {
   }
 
   /**
-   * Unpacks a blob into a layer of this operation, together with whoever else unpacks the same.
+   * Unpacks a verified blob into a layer of this operation, together with whoever else unpacks the same.
    * @param diffId what it must unpack to, when known
    */
   async unpack(
-    source: UnpackSource & { readonly digest: Digest },
+    blob: { readonly path: string; readonly digest: Digest },
     diffId: Digest | undefined,
     signal: AbortSignal,
     onProgress: (bytesRead: number) => void = () => undefined,
   ): Promise<Digest> {
     const { unpacking, snapshots } = this.#store;
-    const layer = await unpacking.run(`${source.digest} ${diffId ?? ''}`, signal, onProgress, (stop, report) =>
-      snapshots.stageLayer(source, { diffId, signal: stop, onProgress: report }),
+    const layer = await unpacking.run(`${blob.digest} ${diffId ?? ''}`, signal, onProgress, (stop, report) =>
+      snapshots.stageLayer(
+        { path: blob.path },
+        { diffId, signal: stop, onProgress: report, sourceDigest: async () => blob.digest },
+      ),
     );
     this.takeLayer(layer);
     return layer.value.diffId;

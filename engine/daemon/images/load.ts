@@ -1,14 +1,15 @@
-import type { StagedBlob } from '../../content/blobs.ts';
+import type { BlobWriter, StagedBlob } from '../../content/blobs.ts';
 import { parseDocument, parseImageConfig } from '../../content/documents.ts';
 import { type Descriptor, type Manifest, MEDIA_TYPE, type Platform } from '../../content/oci.ts';
 import { choose, formatPlatform, rank } from '../../content/platform.ts';
 import { familiar, type ImageRef, parseReference, withDefaultTag } from '../../content/reference.ts';
 import { invalidParameter, isKind, messageOf, notFound } from '../../errors.ts';
 import { detectCompression } from '../../snapshots/compression.ts';
+import type { StagedLayer } from '../../snapshots/snapshots.ts';
 import type { LayerBlob } from '../../store/blobs.ts';
 import { type Digest, digestOf, shortId } from '../../store/digest.ts';
 
-import { type ArchiveFile, cleanPath, HEAD, readArchive } from './archive.ts';
+import { type ArchiveFile, type ArchiveListener, cleanPath, HEAD, readArchive } from './archive.ts';
 import { type ImageStore, nameOf } from './image-store.ts';
 import { type Intake, type NewImage, setTag } from './intake.ts';
 import { LayerProgress, type Progress } from './progress.ts';
@@ -40,7 +41,7 @@ export async function loadArchive(
   await using intake = store.intake();
   const early = new EarlyUnpacking(store, intake, signal);
   try {
-    const files = await readArchive(source, store.blobs, (_name, file) => early.start(file), signal);
+    const files = await readArchive(source, store.blobs, early, signal);
     const described = describe(files, options.platform ?? store.platform, options.platform !== undefined);
     const images: NewImage[] = [];
     for (const image of described) images.push(await assemble(store, intake, early, image, options, progress, signal));
@@ -57,12 +58,17 @@ export async function loadArchive(
   }
 }
 
-/** Unpacks what looks like a layer as soon as it is read, before the archive has said what it is. */
-class EarlyUnpacking {
+/**
+ * Unpacks what looks like a layer while it is read, before the archive has said what it is. The archive's own name for a
+ * file may be its digest: then what is here already is not unpacked again.
+ */
+class EarlyUnpacking implements ArchiveListener {
   readonly #store: ImageStore;
   readonly #intake: Intake;
   readonly #signal: AbortSignal;
+  readonly #running = new Map<BlobWriter, { layer: Promise<StagedLayer>; done: (digest: Digest) => void }>();
   readonly #results = new Map<Digest, Promise<Digest>>();
+  readonly #all: Promise<unknown>[] = [];
   readonly #stop = new AbortController();
 
   constructor(store: ImageStore, intake: Intake, signal: AbortSignal) {
@@ -71,28 +77,44 @@ class EarlyUnpacking {
     this.#signal = AbortSignal.any([signal, this.#stop.signal]);
   }
 
-  start(file: Extract<ArchiveFile, { kind: 'blob' }>): void {
+  begun(name: string, head: Buffer, writer: BlobWriter): void {
+    if (detectCompression(head) === 'none' && !looksLikeTar(head)) return;
+    const hex = /^blobs\/sha256\/([0-9a-f]{64})$/.exec(name)?.[1];
+    if (hex && this.#isHere(`sha256:${hex}` as Digest)) return;
+    const { promise, resolve } = Promise.withResolvers<Digest>();
+    const layer = this.#store.snapshots.stageLayer(
+      { path: writer.path, follow: writer.follow },
+      { signal: this.#signal, sourceDigest: () => promise },
+    );
+    layer.catch(() => undefined);
+    this.#all.push(layer);
+    this.#running.set(writer, { layer, done: resolve });
+  }
+
+  /** A layer by its blob's digest, or by that of its tar. */
+  #isHere(digest: Digest): boolean {
+    return this.#store.snapshots.diff(this.#store.blobs.rows.diffOf(digest) ?? digest) !== undefined;
+  }
+
+  staged(file: Extract<ArchiveFile, { kind: 'blob' }>, writer: BlobWriter): void {
     const { digest } = this.#intake.takeBlob(file.blob);
-    const compression = detectCompression(file.head);
-    if (this.#results.has(digest)) return;
-    if (compression === 'none' && !looksLikeTar(file.head)) return;
-    const known = compression === 'none' ? digest : this.#store.blobs.rows.diffOf(digest);
-    if (known !== undefined && this.#intake.hasLayer(known)) return;
-    this.#begin(digest, file.head);
-  }
-
-  #begin(digest: Digest, head: Buffer): Promise<Digest> {
-    const source = { path: this.#intake.blobPath(digest), compression: detectCompression(head), digest };
-    const result = this.#intake.unpack(source, undefined, this.#signal);
+    const running = this.#running.get(writer);
+    if (!running) return;
+    running.done(digest);
+    const result = running.layer.then((layer) => {
+      this.#intake.takeLayer(this.#store.shareLayer(layer));
+      return layer.diffId;
+    });
     result.catch(() => undefined);
+    this.#all.push(result);
     this.#results.set(digest, result);
-    return result;
   }
 
-  /** Unpacks a layer now if that has not begun, and checks what it is. */
-  async require(digest: Digest, head: Buffer, diffId: Digest, index: number): Promise<boolean> {
+  /** Unpacks a layer now if that has not begun, and checks what it is. False: it was here before. */
+  async require(digest: Digest, diffId: Digest, index: number): Promise<boolean> {
     if (this.#intake.hasLayer(diffId)) return false;
-    const got = await (this.#results.get(digest) ?? this.#begin(digest, head));
+    const blob = { path: this.#intake.blobPath(digest), digest };
+    const got = await (this.#results.get(digest) ?? this.#intake.unpack(blob, undefined, this.#signal));
     if (got !== diffId) throw invalidParameter(`invalid diffID for layer ${index}: expected "${diffId}", got "${got}"`);
     return true;
   }
@@ -100,7 +122,8 @@ class EarlyUnpacking {
   /** Stops and awaits what still runs, so that nothing is staged after the intake is gone. */
   async settle(): Promise<void> {
     this.#stop.abort();
-    await Promise.allSettled(this.#results.values());
+    for (const { done } of this.#running.values()) done('' as Digest);
+    await Promise.allSettled(this.#all);
   }
 }
 
@@ -133,7 +156,7 @@ async function assemble(
       const diffId = diffIds[index] as Digest;
       const blob = file.kind === 'blob' ? file.blob : await stage(store, intake, file.content);
       const head = file.kind === 'blob' ? file.head : file.content.subarray(0, HEAD);
-      const fresh = await early.require(blob.digest, head, diffId, index);
+      const fresh = await early.require(blob.digest, diffId, index);
       if (fresh && !options.quiet) {
         new LayerProgress(shortId(diffId), progress).bytes('Loading layer', blob.size, blob.size);
       }

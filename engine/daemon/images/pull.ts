@@ -1,4 +1,4 @@
-import type { StagedBlob } from '../../content/blobs.ts';
+import type { BlobWriter, StagedBlob } from '../../content/blobs.ts';
 import { parseDocument, parseImageConfig } from '../../content/documents.ts';
 import { type Descriptor, type Manifest, MEDIA_TYPE, type OciImageConfig, type Platform } from '../../content/oci.ts';
 import { choose, formatPlatform, rank } from '../../content/platform.ts';
@@ -6,8 +6,8 @@ import { familiar, familiarName, type ImageRef, repositoryOf, withTag } from '..
 import type { Credentials } from '../../content/registry/auth.ts';
 import type { Registries, Repository } from '../../content/registry/client.ts';
 import { type FetchedManifest, fetchBlob, fetchManifest, listTags } from '../../content/registry/fetch.ts';
-import { invalidParameter, notFound } from '../../errors.ts';
-import { type Compression, detectCompression } from '../../snapshots/compression.ts';
+import { invalidParameter, isKind, notFound } from '../../errors.ts';
+import type { StagedLayer } from '../../snapshots/snapshots.ts';
 import type { LayerBlob } from '../../store/blobs.ts';
 import { type Digest, digestOf, shortId } from '../../store/digest.ts';
 
@@ -15,7 +15,7 @@ import { type ImageStore, nameOf } from './image-store.ts';
 import type { Intake } from './intake.ts';
 import { LayerProgress, type Progress } from './progress.ts';
 import { translateRegistryError, withRepository } from './remote.ts';
-import { SharedWork } from './shared-work.ts';
+import { Shared, SharedWork } from './shared-work.ts';
 import { Slots } from './slots.ts';
 
 export interface PullRequest {
@@ -24,9 +24,11 @@ export interface PullRequest {
   readonly credentials: Credentials;
 }
 
-type DownloadStep =
+type Step =
   | { readonly kind: 'waiting' }
   | { readonly kind: 'downloading'; readonly current: number }
+  | { readonly kind: 'downloaded' }
+  | { readonly kind: 'extracting'; readonly current: number }
   | { readonly kind: 'retrying'; readonly attempt: number };
 
 const DEFAULT_DOWNLOADS = 3;
@@ -37,13 +39,18 @@ export class Puller {
   readonly #store: ImageStore;
   readonly #registries: Registries;
   readonly #slots: Slots;
-  readonly #downloads: SharedWork<StagedBlob, DownloadStep>;
+  readonly #downloads: SharedWork<StagedBlob, Step>;
+  readonly #layers: SharedWork<FetchedLayer, Step>;
 
   constructor(store: ImageStore, registries: Registries) {
     this.#store = store;
     this.#registries = registries;
     this.#slots = new Slots(store.settings.maxConcurrentDownloads ?? DEFAULT_DOWNLOADS);
     this.#downloads = new SharedWork((blob) => store.blobs.discard(blob));
+    this.#layers = new SharedWork(({ blob, layer }) => {
+      blob.release();
+      layer.release();
+    });
   }
 
   /** A name without tag and digest means all tags of the repository. */
@@ -180,30 +187,78 @@ export class Puller {
       return kept;
     }
     line.say('Pulling fs layer');
-    if (!intake.hasBlob(digest)) {
-      await this.#download(repository, intake, descriptor, (step) => tell(line, step, size), signal);
-      line.say('Verifying Checksum');
-    }
-    line.say('Download complete');
-    const source = { path: intake.blobPath(digest), compression: await this.#compression(intake, digest), digest };
-    if (!intake.hasLayer(diffId)) {
-      await intake.unpack(source, diffId, signal, (read) => line.bytes('Extracting', Math.min(read, size), size));
+    if (intake.hasBlob(digest)) {
+      const blob = { path: intake.blobPath(digest), digest };
+      if (!intake.hasLayer(diffId)) {
+        await intake.unpack(blob, diffId, signal, (read) => line.bytes('Extracting', Math.min(read, size), size));
+      }
+    } else {
+      const onStep = (step: Step) => tell(line, step, size);
+      const fetched = await this.#layers.run(`${digest} ${diffId}`, signal, onStep, (stop, report) =>
+        this.#downloadLayer(repository, descriptor, diffId, stop, report),
+      );
+      intake.takeBlob(fetched.value.blob.hold());
+      intake.takeLayer(fetched.value.layer.hold());
+      fetched.release();
     }
     line.bytes('Extracting', size, size);
     line.say('Pull complete');
     return { diffId, blob: digest, mediaType: descriptor.mediaType };
   }
 
-  /** By its bytes: media types in the wild are not always right. */
-  async #compression(intake: Intake, digest: Digest): Promise<Compression> {
-    return detectCompression(await this.#store.blobs.head(intake.blobPath(digest)));
+  /** Downloads a layer and unpacks it meanwhile. Nothing counts before the whole blob and the whole tar are verified. */
+  async #downloadLayer(
+    repository: Repository,
+    descriptor: Descriptor,
+    diffId: Digest,
+    signal: AbortSignal,
+    report: (step: Step) => void,
+  ): Promise<FetchedLayer> {
+    const { blobs, snapshots } = this.#store;
+    const stop = new AbortController();
+    const both = AbortSignal.any([signal, stop.signal]);
+    let downloaded = false;
+    let unpacking: Promise<StagedLayer> | undefined;
+    const onStart = ({ path, follow }: BlobWriter) => {
+      unpacking = snapshots.stageLayer(
+        { path, follow },
+        {
+          diffId,
+          signal: both,
+          sourceDigest: async () => descriptor.digest,
+          onProgress: (current) => downloaded && report({ kind: 'extracting', current }),
+        },
+      );
+      // A layer that can't be unpacked need not be downloaded to its end.
+      unpacking.catch(() => stop.abort());
+    };
+    if (this.#slots.busy) report({ kind: 'waiting' });
+    let blob: StagedBlob | undefined;
+    try {
+      blob = await this.#slots.use(both, () =>
+        fetchBlob(repository, blobs, descriptor, {
+          signal: both,
+          onStart,
+          onBytes: (current) => report({ kind: 'downloading', current }),
+          onRetry: (attempt) => report({ kind: 'retrying', attempt }),
+        }),
+      );
+      downloaded = true;
+      report({ kind: 'downloaded' });
+      const layer = await (unpacking as unknown as Promise<StagedLayer>);
+      return { blob: new Shared(blob, (value) => blobs.discard(value)).hold(), layer: this.#store.shareLayer(layer) };
+    } catch (error) {
+      stop.abort();
+      if (blob) blobs.discard(blob);
+      throw await firstCause(unpacking, error, (layer) => snapshots.discardLayer(layer));
+    }
   }
 
   async #download(
     repository: Repository,
     intake: Intake,
     descriptor: Descriptor,
-    onStep: (step: DownloadStep) => void,
+    onStep: (step: Step) => void,
     signal: AbortSignal,
   ): Promise<StagedBlob> {
     const shared = await this.#downloads.run(descriptor.digest, signal, onStep, (stop, report) => {
@@ -220,9 +275,33 @@ export class Puller {
   }
 }
 
-function tell(line: LayerProgress, step: DownloadStep, total: number): void {
+interface FetchedLayer {
+  readonly blob: Shared<StagedBlob>;
+  readonly layer: Shared<StagedLayer>;
+}
+
+/** Of a download and an unpacking that stop each other, the error of the one that failed first. */
+async function firstCause(
+  unpacking: Promise<StagedLayer> | undefined,
+  error: unknown,
+  discard: (layer: StagedLayer) => void,
+): Promise<unknown> {
+  try {
+    const layer = await unpacking;
+    if (layer) discard(layer);
+    return error;
+  } catch (other) {
+    return isKind(error, 'cancelled') ? other : error;
+  }
+}
+
+function tell(line: LayerProgress, step: Step, total: number): void {
   if (step.kind === 'downloading') line.bytes('Downloading', step.current, total);
-  else line.say(step.kind === 'waiting' ? 'Waiting' : `Retrying in ${2 ** (step.attempt - 1)} seconds`);
+  else if (step.kind === 'extracting') line.bytes('Extracting', Math.min(step.current, total), total);
+  else if (step.kind === 'downloaded') {
+    line.say('Verifying Checksum');
+    line.say('Download complete');
+  } else line.say(step.kind === 'waiting' ? 'Waiting' : `Retrying in ${2 ** (step.attempt - 1)} seconds`);
 }
 
 const isImageConfig = (mediaType: string): boolean =>
