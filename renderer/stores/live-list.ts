@@ -1,0 +1,76 @@
+import { useDocumentVisibility } from '@vueuse/core';
+import { ref, shallowRef, watch } from 'vue';
+import type { Client } from '../../electron/contract/contract.ts';
+import type { EngineEvent } from '../../electron/contract/engine.ts';
+import { link } from '../link/link.ts';
+import { useAppStore } from './app.ts';
+
+/** Events come in bursts (compose up); one fetch answers a burst. */
+const SETTLE_MS = 120;
+
+/**
+ * A list that mirrors the engine: fetched when there is an engine, again after the events that concern it, never by a clock,
+ * and while the window is hidden not at all (once when it is shown again).
+ */
+export function useLiveList<Row>(fetch: (client: Client) => Promise<Row[]>, concerns: (event: EngineEvent) => boolean) {
+  const app = useAppStore();
+  const visibility = useDocumentVisibility();
+  const rows = shallowRef<Row[]>([]);
+  /** false until the first list of this engine has come */
+  const loaded = ref(false);
+  const error = shallowRef<unknown>();
+  let stale = true;
+  let fetching = false;
+  let scheduled = false;
+
+  async function refresh(): Promise<void> {
+    stale = true;
+    if (fetching || visibility.value === 'hidden' || !app.engineReady) return;
+    fetching = true;
+    try {
+      while (stale) {
+        stale = false;
+        rows.value = await fetch(link.client);
+        error.value = undefined;
+        loaded.value = true;
+      }
+    } catch (problem) {
+      error.value = problem;
+      stale = true;
+    } finally {
+      fetching = false;
+    }
+  }
+
+  function soon(): void {
+    stale = true;
+    if (scheduled) return;
+    scheduled = true;
+    setTimeout(() => {
+      scheduled = false;
+      void refresh();
+    }, SETTLE_MS);
+  }
+
+  link.whileOpen(async (client, signal) => {
+    for await (const news of client.engine.news(signal)) {
+      if (news.kind === 'resync' || concerns(news.event)) soon();
+    }
+  });
+  watch([() => app.engineReady, visibility], () => {
+    if (app.engineReady && visibility.value === 'visible' && stale) void refresh();
+  });
+  // Of a machine that is down nothing is known: its last list must not look alive.
+  watch(
+    () => app.machine?.kind,
+    (kind) => {
+      if (kind === 'stopped' || kind === 'failed') {
+        rows.value = [];
+        loaded.value = false;
+        stale = true;
+      }
+    },
+  );
+  void refresh();
+  return { rows, loaded, error, refresh };
+}
