@@ -1,0 +1,113 @@
+/** The desktop shell: Electron around the same app, contract and window as the others. */
+import { join } from 'node:path';
+import { app, dialog, powerMonitor, session } from 'electron';
+import type { Client } from '../contract/contract.ts';
+import { openMachine } from '../machine/machine.ts';
+import { createClient } from '../rpc/client.ts';
+import { type Host, openHost } from '../services/host.ts';
+import { appVersion, pageDir, projectRoot } from '../services/locations.ts';
+import { bootImage } from '../services/vm-image.ts';
+import { skiffHome } from '../tunnel/socket-path.ts';
+import { webShell } from '../web/shell.ts';
+import { lockDown } from './lock-down.ts';
+import { registerPageScheme, servePage } from './page-protocol.ts';
+import { AppTray } from './tray.ts';
+import { MainWindow } from './window.ts';
+import { type Words, wordsFor } from './words.ts';
+
+const home = skiffHome();
+const icons = join(projectRoot(), 'build');
+let quitting: Promise<void> | undefined;
+
+// Electron's own files, and with them its single-instance lock, belong to this folder's app.
+app.setPath('userData', join(home, 'electron'));
+registerPageScheme();
+if (!app.requestSingleInstanceLock()) app.quit();
+else void app.whenReady().then(run).catch(fail);
+
+async function run(): Promise<void> {
+  lockDown(session.defaultSession);
+  servePage(session.defaultSession, pageDir());
+  const web = webShell();
+  const host = await openHost({
+    home,
+    version: appVersion(),
+    machine: async (settings) =>
+      openMachine({
+        home,
+        image: await bootImage((line) => console.log(line)),
+        cpus: settings.cpus || undefined,
+        memoryMb: settings.memoryMb || undefined,
+        diskGb: settings.diskGb,
+      }),
+    openWeb: web.openWeb,
+    onQuit: () => app.quit(),
+  });
+  const client = createClient(await host.connect());
+  const window = new MainWindow({
+    home,
+    preload: join(projectRoot(), 'dist', 'electron', 'preload.cjs'),
+    icon: join(icons, 'icon.png'),
+    connect: () => host.connect(),
+    onHidden: () => void explainOnce(),
+  });
+  const tray = new AppTray(join(icons, 'tray'), {
+    open: () => window.show(),
+    start: () => quietly(client.machine.start()),
+    stop: () => quietly(client.machine.stop()),
+    restart: () => quietly(client.machine.restart()),
+    quit: () => app.quit(),
+  });
+  let explained = false;
+  async function explainOnce(): Promise<void> {
+    if (explained) return;
+    explained = true;
+    const words = await currentWords(client);
+    tray.tell(words.trayTitle, words.trayText);
+  }
+
+  app.on('second-instance', () => window.show());
+  app.on('activate', () => window.show());
+  // With the window closed the app lives on in the tray.
+  app.on('window-all-closed', () => {});
+  app.on('before-quit', (event) => {
+    window.letGo();
+    if (quitting) return;
+    event.preventDefault();
+    quitting = end(host, web, tray);
+  });
+  powerMonitor.on('resume', () => void host.app?.resumed());
+
+  window.show();
+  void followState(client, tray);
+  if ((await client.settings.get()).startMachineWithApp) quietly(client.machine.start());
+}
+
+async function followState(client: Client, tray: AppTray): Promise<void> {
+  for await (const state of client.app.state()) tray.show(state, await currentWords(client));
+}
+
+async function currentWords(client: Client): Promise<Words> {
+  return wordsFor((await client.settings.get()).language, app.getLocale());
+}
+
+/** Window and tray show what became of it by the machine's state. */
+function quietly(action: PromiseLike<unknown>): void {
+  action.then(undefined, () => {});
+}
+
+async function end(host: Host, web: ReturnType<typeof webShell>, tray: AppTray): Promise<void> {
+  try {
+    await web.close();
+    await host.close();
+  } finally {
+    tray.destroy();
+    app.exit(0);
+  }
+}
+
+function fail(error: unknown): void {
+  const { message, hint } = error as { message: string; hint?: string };
+  dialog.showErrorBox(wordsFor('', app.getLocale()).failedTitle, [message, hint].filter(Boolean).join('\n\n'));
+  app.exit(1);
+}
