@@ -140,6 +140,22 @@ export class Blobs {
     }
   }
 
+  /** What records and files disagree on (fsck). */
+  check(): string[] {
+    const found = new Set(readdirSync(`${this.#root}/blobs/sha256`));
+    const findings: string[] = [];
+    for (const [digest] of this.rows.all()) {
+      if (!found.delete(digestHex(digest))) findings.push(`blob ${digest} is missing`);
+    }
+    for (const name of found) findings.push(`blob file ${name} belongs to nothing`);
+    return findings;
+  }
+
+  /** Names in the ingest folder: what operations are writing right now. */
+  unfinished(): string[] {
+    return readdirSync(`${this.#root}/ingest`);
+  }
+
   #sweep(): void {
     for (const name of readdirSync(`${this.#root}/ingest`)) unlinkSync(`${this.#root}/ingest/${name}`);
     const found = new Set(readdirSync(`${this.#root}/blobs/sha256`));

@@ -34,10 +34,18 @@ export function decompressor(compression: 'gzip' | 'zstd'): Transform {
  */
 const IGZIP = ['/usr/bin/igzip', '/bin/igzip'].find((path) => existsSync(path));
 
+/** A start costs what zlib needs for about this much. */
+const WORTH_A_PROGRAM = 2 * 1024 * 1024;
+
 /** Undoes a layer's compression. Layers come plain, gzip or zstd; anything else is refused. */
-export async function* decompress(source: AsyncIterable<Buffer>, compression: Compression): AsyncGenerator<Buffer> {
+export async function* decompress(
+  source: AsyncIterable<Buffer>,
+  compression: Compression,
+  size: number | undefined,
+): AsyncGenerator<Buffer> {
   if (compression === 'none') yield* source;
-  else if (compression === 'gzip' && IGZIP) yield* throughProgram(source, IGZIP);
+  else if (compression === 'gzip' && IGZIP && (size ?? Number.POSITIVE_INFINITY) > WORTH_A_PROGRAM)
+    yield* throughProgram(source, IGZIP);
   else if (compression === 'gzip' || compression === 'zstd') yield* throughStream(source, decompressor(compression));
   else throw invalidParameter(`unsupported layer compression ${compression}`);
 }

@@ -269,6 +269,21 @@ export class Snapshots {
     return { chains: ordered, diffs: lostDiffs };
   }
 
+  /** What records and folders disagree on (fsck); folders of layers that are being unpacked don't count. */
+  check(): string[] {
+    const findings: string[] = [];
+    for (const { folder, dirs } of this.#known()) {
+      const found = new Set(readdirSync(`${this.#base}/${folder}`));
+      for (const dir of dirs)
+        if (!found.delete(String(dir))) findings.push(`snapshot folder ${folder}/${dir} is missing`);
+      for (const name of found) findings.push(`snapshot folder ${folder}/${name} belongs to nothing`);
+    }
+    for (const { chainId } of this.#layers.chains()) {
+      if (!this.#layers.stack(chainId)) findings.push(`chain ${chainId} is incomplete`);
+    }
+    return findings;
+  }
+
   /** The whole root of a snapshot as a tar (GET /containers/{id}/export). Works on a running container. */
   exportTar(key: string, signal: AbortSignal): AsyncIterable<Buffer> {
     return tarMerged([this.upperDir(key), ...this.lowerDirs(key)], signal);
@@ -326,20 +341,22 @@ export class Snapshots {
     return dir;
   }
 
+  #known(): { folder: string; dirs: ReadonlySet<number> }[] {
+    const numbers = (rows: Iterable<{ readonly dir: number }>) => new Set([...rows].map(({ dir }) => dir));
+    return [
+      { folder: 'l', dirs: numbers(this.#layers.diffs()) },
+      { folder: 'i', dirs: numbers(this.#layers.inits()) },
+      { folder: 'w', dirs: numbers(this.#layers.snapshots()) },
+    ];
+  }
+
   /** Throws away the folders that no row names: what a crash left. Returns the highest number in use. */
   #sweep(): number {
     let highest = 0;
-    const known = {
-      l: new Set([...this.#layers.diffs()].map(({ dir }) => dir)),
-      i: new Set(this.#layers.inits().map(({ dir }) => dir)),
-      w: new Set(this.#layers.snapshots().map(({ dir }) => dir)),
-      tmp: new Set<number>(),
-    };
-    for (const [folder, dirs] of Object.entries(known)) {
+    for (const { folder, dirs } of [...this.#known(), { folder: 'tmp', dirs: new Set<number>() }]) {
       const found = readdirSync(`${this.#base}/${folder}`);
       for (const name of found) {
-        if (dirs.has(Number(name))) continue;
-        this.#trash.throwAway(`${this.#base}/${folder}/${name}`, true);
+        if (!dirs.has(Number(name))) this.#trash.throwAway(`${this.#base}/${folder}/${name}`, true);
       }
       for (const dir of dirs) {
         highest = Math.max(highest, dir);

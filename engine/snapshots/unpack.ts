@@ -3,22 +3,20 @@ import { Worker } from 'node:worker_threads';
 import { cancelled, EngineError, systemError } from '../errors.ts';
 
 import type { ExtractLimits } from './extract.ts';
+import { type Unpacked, unpackLayer } from './unpack-layer.ts';
 import type { Job, Report } from './unpack-worker.ts';
+
+export type { Unpacked } from './unpack-layer.ts';
 
 export interface UnpackSource {
   /** A file that holds the whole layer, possibly compressed. */
   readonly path: string;
+  /** Its bytes when known. Small layers are unpacked without a thread, which would cost more than it saves. */
+  readonly size?: number;
   /** The file is still being written: how far, as BlobFile describes it. */
   readonly follow?: SharedArrayBuffer;
   /** Whoever wrote the file verifies its digest: an uncompressed layer need not be hashed again. */
   readonly hashedElsewhere?: boolean;
-}
-
-export interface Unpacked {
-  /** '' for an uncompressed layer that is hashed elsewhere. */
-  readonly diffId: string;
-  readonly size: number;
-  readonly entries: number;
 }
 
 interface Task {
@@ -29,6 +27,8 @@ interface Task {
 }
 
 const IDLE_MS = 5000;
+/** Unpacked on the engine's own thread, a chunk at a time: at most a few milliseconds each. */
+const INLINE = 128 * 1024;
 /** Enough for a million directories; beyond it the worker dies with an error, not the engine. */
 const HEAP_MB = 768;
 
@@ -60,12 +60,19 @@ export class UnpackPool {
   ): Promise<Unpacked> {
     const { signal, onProgress, limits } = options;
     if (signal?.aborted) return Promise.reject(cancelled());
+    const { path, size, follow, hashedElsewhere = false } = source;
+    const request = { source: path, size, follow, target, diffId: options.diffId, hashedElsewhere, limits };
+    if (size !== undefined && size <= INLINE) {
+      return unpackLayer(
+        request,
+        () => signal?.aborted ?? false,
+        () => undefined,
+      );
+    }
     const id = this.#nextId++;
     const promise = new Promise<Unpacked>((resolve, reject) => {
-      const { path, follow, hashedElsewhere = false } = source;
-      const { diffId } = options;
       this.#enqueue({
-        job: { kind: 'unpack', id, source: path, follow, target, diffId, hashedElsewhere, limits },
+        job: { kind: 'unpack', id, ...request },
         resolve,
         reject,
         onProgress,

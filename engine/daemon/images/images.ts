@@ -11,6 +11,7 @@ import { type Digest, parseDigest } from '../../store/digest.ts';
 import type { Filters } from '../filters.ts';
 
 import { commitImage, type ImportRequest, importImage } from './create.ts';
+import { checkStore } from './fsck.ts';
 import { ImageStore } from './image-store.ts';
 import { type HistoryItem, type ImageInspect, imageHistory, inspectImage } from './inspect.ts';
 import { type ImageSummary, type ListOptions, listImages } from './list.ts';
@@ -224,6 +225,16 @@ export class Images {
   diskUsage(): { LayersSize: number; Images: ImageSummary[] } {
     const Images = listImages(this.#store, { all: true, sharedSize: true, containers: true });
     return { LayersSize: this.#store.snapshots.diffs().reduce((sum, { size }) => sum + size, 0), Images };
+  }
+
+  /** Findings of a consistency check; see checkStore. */
+  check(deep = false, signal?: AbortSignal): Promise<string[]> {
+    return checkStore(this.#store, deep, signal);
+  }
+
+  /** Temporary files of running operations: none when nothing runs. */
+  unfinished(): string[] {
+    return this.#store.blobs.unfinished();
   }
 
   #checkPlatform(name: string, platform: Platform | undefined): void {

@@ -79,7 +79,7 @@ export class Intake implements AsyncDisposable {
    * @param diffId what it must unpack to, when known
    */
   async unpack(
-    blob: { readonly path: string; readonly digest: Digest },
+    blob: { readonly path: string; readonly digest: Digest; readonly size?: number },
     diffId: Digest | undefined,
     signal: AbortSignal,
     onProgress: (bytesRead: number) => void = () => undefined,
@@ -87,7 +87,7 @@ export class Intake implements AsyncDisposable {
     const { unpacking, snapshots } = this.#store;
     const layer = await unpacking.run(`${blob.digest} ${diffId ?? ''}`, signal, onProgress, (stop, report) =>
       snapshots.stageLayer(
-        { path: blob.path },
+        { path: blob.path, size: blob.size },
         { diffId, signal: stop, onProgress: report, sourceDigest: async () => blob.digest },
       ),
     );

@@ -111,9 +111,13 @@ class EarlyUnpacking implements ArchiveListener {
   }
 
   /** Unpacks a layer now if that has not begun, and checks what it is. False: it was here before. */
-  async require(digest: Digest, diffId: Digest, index: number): Promise<boolean> {
+  async require(
+    { digest, size }: Pick<StagedBlob, 'digest' | 'size'>,
+    diffId: Digest,
+    index: number,
+  ): Promise<boolean> {
     if (this.#intake.hasLayer(diffId)) return false;
-    const blob = { path: this.#intake.blobPath(digest), digest };
+    const blob = { path: this.#intake.blobPath(digest), digest, size };
     const got = await (this.#results.get(digest) ?? this.#intake.unpack(blob, undefined, this.#signal));
     if (got !== diffId) throw invalidParameter(`invalid diffID for layer ${index}: expected "${diffId}", got "${got}"`);
     return true;
@@ -156,7 +160,7 @@ async function assemble(
       const diffId = diffIds[index] as Digest;
       const blob = file.kind === 'blob' ? file.blob : await stage(store, intake, file.content);
       const head = file.kind === 'blob' ? file.head : file.content.subarray(0, HEAD);
-      const fresh = await early.require(blob.digest, diffId, index);
+      const fresh = await early.require(blob, diffId, index);
       if (fresh && !options.quiet) {
         new LayerProgress(shortId(diffId), progress).bytes('Loading layer', blob.size, blob.size);
       }

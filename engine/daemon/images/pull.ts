@@ -188,7 +188,7 @@ export class Puller {
     }
     line.say('Pulling fs layer');
     if (intake.hasBlob(digest)) {
-      const blob = { path: intake.blobPath(digest), digest };
+      const blob = { path: intake.blobPath(digest), digest, size };
       if (!intake.hasLayer(diffId)) {
         await intake.unpack(blob, diffId, signal, (read) => line.bytes('Extracting', Math.min(read, size), size));
       }
@@ -221,7 +221,7 @@ export class Puller {
     let unpacking: Promise<StagedLayer> | undefined;
     const onStart = ({ path, follow }: BlobWriter) => {
       unpacking = snapshots.stageLayer(
-        { path, follow },
+        { path, follow, size: descriptor.size },
         {
           diffId,
           signal: both,

@@ -65,6 +65,8 @@ export class SharedWork<T, P> {
       signal.removeEventListener('abort', leave);
       work.listeners.delete(listener);
       if (--work.subscribers === 0) this.#end(key, work);
+      // Who cancels the work waits until it has cleaned up after itself.
+      if (signal.aborted && work.subscribers === 0) await work.promise.catch(() => undefined);
     }
   }
 
