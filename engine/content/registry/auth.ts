@@ -1,5 +1,3 @@
-import { invalidParameter } from '../../errors.ts';
-
 import { errorFromAnswer, RegistryError } from './errors.ts';
 import { readBody, type Transport } from './transport.ts';
 
@@ -16,16 +14,18 @@ export interface Credentials {
   readonly serveraddress?: string;
 }
 
-/** Decodes X-Registry-Auth (base64url of an AuthConfig, or '' / 'e30='). */
+/**
+ * Decodes X-Registry-Auth (base64url of an AuthConfig). What can't be read counts as none, as Docker does for the sake of
+ * old clients.
+ */
 export function decodeCredentials(header: string | undefined): Credentials {
   if (!header) return {};
   try {
     const value: unknown = JSON.parse(Buffer.from(header, 'base64url').toString('utf8'));
-    if (typeof value === 'object' && value !== null) return unpackAuth(value as Credentials);
+    return typeof value === 'object' && value !== null ? unpackAuth(value as Credentials) : {};
   } catch {
-    // Told below.
+    return {};
   }
-  throw invalidParameter('invalid X-Registry-Auth header: invalid JSON');
 }
 
 function unpackAuth(credentials: Credentials): Credentials {

@@ -167,10 +167,10 @@ export class Images {
   }
 
   /** POST /images/create?fromImage=. @param request.auth X-Registry-Auth as it came */
-  pull(request: PullParameters, progress: Progress, signal: AbortSignal): Promise<void> {
+  async pull(request: PullParameters, progress: Progress, signal: AbortSignal): Promise<void> {
     const ref = parsePullReference(request.image, request.tag);
     const platform = request.platform ? parsePlatform(request.platform, this.#store.platform) : undefined;
-    return this.#puller.pull({ ref, platform, credentials: decodeCredentials(request.auth) }, progress, signal);
+    await this.#puller.pull({ ref, platform, credentials: decodeCredentials(request.auth) }, progress, signal);
   }
 
   /** POST /images/load. */
@@ -189,9 +189,9 @@ export class Images {
   }
 
   /** POST /images/{name}/push. */
-  push(request: PushParameters, progress: Progress, signal: AbortSignal): Promise<void> {
+  async push(request: PushParameters, progress: Progress, signal: AbortSignal): Promise<void> {
     const ref = parsePushReference(request.image, request.tag);
-    return this.#pusher.push({ ref, credentials: decodeCredentials(request.auth) }, progress, signal);
+    await this.#pusher.push({ ref, credentials: decodeCredentials(request.auth) }, progress, signal);
   }
 
   /** GET /images/get: one tar. Fails before the first byte when an image doesn't exist. */

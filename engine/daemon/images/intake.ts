@@ -1,4 +1,5 @@
 import type { StagedBlob } from '../../content/blobs.ts';
+import { cancelled } from '../../errors.ts';
 import type { StagedLayer } from '../../snapshots/snapshots.ts';
 import type { LayerBlob } from '../../store/blobs.ts';
 import type { Digest } from '../../store/digest.ts';
@@ -55,6 +56,10 @@ export class Intake implements AsyncDisposable {
 
   takeBlob(blob: StagedBlob | Shared<StagedBlob>): StagedBlob {
     const value = 'value' in blob ? blob.value : blob;
+    if (this.#disposed) {
+      this.#release(blob);
+      throw cancelled();
+    }
     this.hold(value.digest);
     if (this.#blobs.has(value.digest)) this.#release(blob);
     else this.#blobs.set(value.digest, blob);
@@ -62,6 +67,10 @@ export class Intake implements AsyncDisposable {
   }
 
   takeLayer(layer: Shared<StagedLayer>): void {
+    if (this.#disposed) {
+      layer.release();
+      throw cancelled();
+    }
     this.hold(layer.value.diffId);
     if (this.#layers.has(layer.value.diffId)) layer.release();
     else this.#layers.set(layer.value.diffId, layer);

@@ -8,7 +8,7 @@ import { detectCompression } from '../../snapshots/compression.ts';
 import type { StagedLayer } from '../../snapshots/snapshots.ts';
 import type { LayerBlob } from '../../store/blobs.ts';
 import { type Digest, digestOf, shortId } from '../../store/digest.ts';
-
+import { allOrNone } from './all-or-none.ts';
 import { type ArchiveFile, type ArchiveListener, cleanPath, HEAD, readArchive } from './archive.ts';
 import { type ImageStore, nameOf } from './image-store.ts';
 import { type Intake, type NewImage, setTag } from './intake.ts';
@@ -123,10 +123,14 @@ class EarlyUnpacking implements ArchiveListener {
     return true;
   }
 
-  /** Stops and awaits what still runs, so that nothing is staged after the intake is gone. */
-  async settle(): Promise<void> {
+  stop(): void {
     this.#stop.abort();
     for (const { done } of this.#running.values()) done('' as Digest);
+  }
+
+  /** Stops and awaits what still runs, so that nothing is staged after the intake is gone. */
+  async settle(): Promise<void> {
+    this.stop();
     await Promise.allSettled(this.#all);
   }
 }
@@ -155,7 +159,7 @@ async function assemble(
     );
   }
   const configBlob = await stage(store, intake, image.config);
-  const layers = await Promise.all(
+  const layers = await allOrNone(
     image.layers.map(async ({ file, mediaType }, index): Promise<LayerBlob> => {
       const diffId = diffIds[index] as Digest;
       const blob = file.kind === 'blob' ? file.blob : await stage(store, intake, file.content);
@@ -166,6 +170,7 @@ async function assemble(
       }
       return { diffId, blob: blob.digest, mediaType: mediaType ?? layerType(head) };
     }),
+    () => early.stop(),
   );
   let manifest: NewImage['manifest'];
   if (image.manifest) {

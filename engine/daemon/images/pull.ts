@@ -11,6 +11,7 @@ import type { StagedLayer } from '../../snapshots/snapshots.ts';
 import type { LayerBlob } from '../../store/blobs.ts';
 import { type Digest, digestOf, shortId } from '../../store/digest.ts';
 
+import { allOrNone } from './all-or-none.ts';
 import { type ImageStore, nameOf } from './image-store.ts';
 import type { Intake } from './intake.ts';
 import { LayerProgress, type Progress } from './progress.ts';
@@ -325,15 +326,4 @@ async function stageManifest(
 ): Promise<{ digest: Digest; mediaType: string }> {
   if (!intake.hasBlob(digest)) intake.takeBlob(await store.blobs.ingest([content], { digest: digestOf(content) }));
   return { digest, mediaType };
-}
-
-/** All results, or the first error once everything has stopped: nothing goes on working for an operation that failed. */
-export async function allOrNone<T>(work: readonly Promise<T>[], stop: () => void): Promise<T[]> {
-  try {
-    return await Promise.all(work);
-  } catch (error) {
-    stop();
-    await Promise.allSettled(work);
-    throw error;
-  }
 }

@@ -14,6 +14,7 @@ import { EngineError, invalidParameter, notFound, systemError } from '../../erro
 import type { LayerBlob } from '../../store/blobs.ts';
 import { type Digest, digestOf, shortId } from '../../store/digest.ts';
 
+import { allOrNone } from './all-or-none.ts';
 import type { ImageStore } from './image-store.ts';
 import type { Image } from './images.ts';
 import type { Intake } from './intake.ts';
@@ -26,7 +27,6 @@ import {
   storedManifest,
 } from './manifests.ts';
 import { LayerProgress, type Progress } from './progress.ts';
-import { allOrNone } from './pull.ts';
 import { withRepository } from './remote.ts';
 import { Slots } from './slots.ts';
 
