@@ -58,7 +58,9 @@ class OwnHost implements Host {
   /** The app's own socket is taken first: who has it is the app. */
   static async open(options: AppOptions): Promise<OwnHost> {
     const early: Socket[] = [];
-    let accept = (socket: Socket) => void early.push(socket);
+    let accept = (socket: Socket) => {
+      early.push(socket);
+    };
     const server = await listenLocally(appSocketPath(options.home), (socket) => accept(socket));
     try {
       const host = new OwnHost(await App.open(options), server);

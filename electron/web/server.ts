@@ -77,7 +77,10 @@ export class WebServer {
     const life = this.#tokens.get(token);
     this.#tokens.delete(token);
     const good = life !== undefined && life > Date.now();
-    if (!good && !this.#hasSession(request)) return end(response, 401, NO_SESSION);
+    if (!good && !this.#hasSession(request)) {
+      end(response, 401, NO_SESSION);
+      return;
+    }
     const headers: Record<string, string> = { ...pageHeaders(), Location: '/', 'Cache-Control': 'no-store' };
     if (good) {
       const session = randomBytes(24).toString('base64url');
