@@ -4,7 +4,7 @@
  */
 
 /** The steps of a start, in the order in which they happen. Each has its own time limit (see steps.ts). */
-export const START_STEPS = ['image', 'disk', 'keys', 'qemu', 'kernel', 'ssh', 'engine'] as const;
+const START_STEPS = ['image', 'disk', 'keys', 'qemu', 'kernel', 'ssh', 'engine'] as const;
 
 /**
  * image   the files of the VM image are there and are the ones that were built

@@ -7,6 +7,7 @@ import { parseStanzas } from './apt.ts';
 import { cpio } from './cpio.ts';
 import { isElf, neededLibraries, withoutSections } from './elf.ts';
 import { npmPackages, successor } from './fetch.ts';
+import { openVmImage } from './image.ts';
 import { readLock } from './lock.ts';
 import { type KernelModule, moduleIndexes } from './modules.ts';
 import { writeWelcomeImage } from './welcome.ts';
@@ -108,5 +109,13 @@ describe('the parts of the builder', () => {
       execFileSync('tar', ['-xOf', join(dir, 'a.tar'), manifest[0].Config], { encoding: 'utf8' }),
     );
     expect(config).toMatchObject({ architecture: 'arm64', config: { ExposedPorts: { '80/tcp': {} } } });
+  });
+});
+
+describe('an image that was built before', () => {
+  it('is opened by its manifest, as the packaged app does', async () => {
+    writeFileSync(join(dir, 'manifest.json'), JSON.stringify({ version: 'v1', arch: 'arm64', files: {} }));
+    expect(await openVmImage(dir)).toMatchObject({ version: 'v1', arch: 'arm64', kernel: join(dir, 'kernel') });
+    await expect(openVmImage(join(dir, 'none'))).rejects.toThrow();
   });
 });

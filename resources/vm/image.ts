@@ -35,7 +35,7 @@ export interface VmImage {
 }
 
 /** manifest.json, written last: what the image's files are, so that a damaged one is noticed. */
-export interface VmImageManifest {
+interface VmImageManifest {
   version: string;
   arch: Arch;
   files: Record<'kernel' | 'initramfs' | 'root.erofs', { size: number; sha256: string }>;
