@@ -30,9 +30,10 @@ export class FakeMachine implements TunnelMachine {
     return () => this.#listeners.delete(listener);
   }
 
-  start(): Promise<void> {
+  async start(): Promise<void> {
+    if (this.state.kind === 'running' || this.state.kind === 'degraded') return;
     this.#starting ??= this.#start();
-    return this.#starting;
+    await this.#starting;
   }
 
   async #start(): Promise<void> {

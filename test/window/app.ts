@@ -1,7 +1,8 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { App } from '../../electron/services/app.ts';
+import type { App } from '../../electron/services/app.ts';
+import { openHost } from '../../electron/services/host.ts';
 import { webShell } from '../../electron/web/shell.ts';
 import { Sshd } from '../tunnel/sshd.ts';
 import { FakeEngine } from './fake-engine.ts';
@@ -30,7 +31,10 @@ export async function openTestApp(engineSocket: string | undefined = ENGINE_SOCK
   await sshd.start();
   const machine = new WindowMachine(() => sshd.endpoint(engineSocket ?? join(home, 'engine.sock')));
   const web = webShell();
-  const app = await App.open({ home, version: '0.1.0', machine: () => machine, openWeb: web.openWeb });
+  // The app's own socket listens as well: the desktop shell and the command join this app.
+  const host = await openHost({ home, version: '0.1.0', machine: () => machine, openWeb: web.openWeb });
+  const { app } = host;
+  if (!app) throw new Error('a new folder has no app yet');
   return {
     app,
     home,
@@ -39,7 +43,7 @@ export async function openTestApp(engineSocket: string | undefined = ENGINE_SOCK
     link: async () => (await web.openWeb(app)).url,
     close: async () => {
       await web.close();
-      await app.close();
+      await host.close();
       await fake?.close();
       await sshd.stop();
       rmSync(home, { recursive: true, force: true });
