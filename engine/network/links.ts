@@ -151,10 +151,11 @@ export interface VethRequest {
   readonly namespaceFd: number;
 }
 
-/** A veth pair, both ends up, plugged into the bridge and the namespace: one message. */
+/** A veth pair plugged into the bridge and the namespace, its outer end up: one message. */
 export function createVeth(request: VethRequest): void {
+  // The inner end is brought up later, from inside: the kernel refuses to open a veth whose pair isn't complete yet.
   const peer = Buffer.concat([
-    linkHeader(request.innerIndex, IFF_UP),
+    linkHeader(request.innerIndex),
     attribute(IFLA.ifname, request.innerName),
     attribute(IFLA.mtu, request.mtu),
     attribute(IFLA.address, macBytes(request.mac)),
@@ -185,10 +186,11 @@ export interface InnerLink {
   readonly gateways: readonly string[];
 }
 
-/** Inside a container's namespace: loopback up, addresses and routes on its links. One batch. */
+/** Inside a container's namespace: loopback and its links up, their addresses and routes. One batch. */
 export function configureInside(namespacePath: string, links: readonly InnerLink[]): void {
   const messages: Message[] = [linkUp(1)];
   for (const link of links) {
+    messages.push(linkUp(link.index));
     messages.push(...link.addresses.map((address) => addAddress(link.index, address)));
     messages.push(...link.gateways.map((gateway) => defaultRoute(link.index, gateway)));
   }
