@@ -1,4 +1,4 @@
-import type { Frame, Page, Route } from 'playwright-core';
+import type { Frame, Page, Request as PageRequest, Route } from 'playwright-core';
 import { closeBrowser, standInBrowser } from './chromium.ts';
 import { preloadScript } from './preload-world.ts';
 import { Emitter, knownOnly, strict } from './strict.ts';
@@ -79,6 +79,7 @@ export class StandInWindow {
       this.#received(frame, channel, args),
     );
     await page.addInitScript(preloadScript(this.#options.webPreferences.preload));
+    context.on('page', (popup) => void popup.close().catch(() => {}));
     await context.route('**/*', (route) => this.#answer(route));
     await page.goto(url.replace('skiff://app', SHOWN_ORIGIN), { waitUntil: 'domcontentloaded' });
     this.emitter.emit('ready-to-show');
@@ -94,11 +95,11 @@ export class StandInWindow {
   async #answer(route: Route): Promise<void> {
     const request = route.request();
     const navigation = request.isNavigationRequest();
-    if (navigation && request.frame().page() !== this.contents.page) {
+    const page = pageOf(request);
+    if (navigation && page !== this.contents.page) {
       // window.open or target=_blank
       this.contents.openHandler({ url: request.url() });
       await route.abort('aborted').catch(() => {});
-      await request.frame().page().close();
       return;
     }
     if (!request.url().startsWith(`${SHOWN_ORIGIN}/`)) {
@@ -146,6 +147,15 @@ export class StandInWindow {
     windows.delete(this);
     void this.contents.page?.close().catch(() => {});
     this.emitter.emit('closed');
+  }
+}
+
+/** undefined for the first request of a page that is only being opened. */
+function pageOf(request: PageRequest): Page | undefined {
+  try {
+    return request.frame().page();
+  } catch {
+    return undefined;
   }
 }
 

@@ -4,9 +4,12 @@
  */
 export function strict<T extends object>(name: string, object: T): T {
   return new Proxy(object, {
-    get(target, property, receiver) {
-      if (property in target || typeof property === 'symbol' || property === 'then' || property === 'toJSON') {
-        return Reflect.get(target, property, receiver === undefined ? target : target);
+    get(target, property) {
+      const quiet = typeof property === 'symbol' || property === 'then' || property === 'toJSON';
+      if (property in target || quiet) {
+        const value: unknown = Reflect.get(target, property, target);
+        // Methods with private fields work only on the object itself.
+        return typeof value === 'function' ? value.bind(target) : value;
       }
       throw new Error(`the stand-in for electron does not cover ${name}.${property}`);
     },
