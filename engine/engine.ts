@@ -147,8 +147,9 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
     log.error('the shim has died; ending its containers and starting a new one');
     void containers.lifecycle.shimLost().then(() => shim.open());
   });
+  let preloaded: Promise<void> = Promise.resolve();
   if (options.preload && existsSync(options.preload)) {
-    void images
+    preloaded = images
       .loadPreloaded(options.preload)
       .catch((error) => log.error('preload failed', { error: messageOf(error) }));
   }
@@ -173,7 +174,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
       ...networkRoutes(networks, containers),
       ...volumeRoutes(volumes),
       ...imageRoutes(images),
-    ],
+    ].map((entry) => afterPreload(entry, preloaded)),
     async shutDown() {
       await containers.lifecycle.shutDown(config['shutdown-timeout'] ?? DEFAULT_SHUTDOWN_SECONDS);
       ending = true;
@@ -183,6 +184,18 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
       host?.close();
       networks.stop();
       db.close();
+    },
+  };
+}
+
+/** The API answers before the shipped images are loaded (first start only); what needs images waits for them. */
+function afterPreload(entry: Route, preloaded: Promise<void>): Route {
+  if (!entry.path.startsWith('/images') && entry.path !== '/containers/create') return entry;
+  return {
+    ...entry,
+    handler: async (context) => {
+      await preloaded;
+      await entry.handler(context);
     },
   };
 }

@@ -157,6 +157,8 @@ export class StdioHub {
     client.on('close', () => {
       if (request.closeStdin) this.closeStdin();
     });
+    // It was paused until now, so that nothing it sent before the start is lost.
+    client.resume();
   }
 
   /** End of input: a pipe is closed; a terminal gets its end-of-file character's effect only when the client sends it. */

@@ -38,7 +38,10 @@ function explain(text: string, command: string): { reason: string; exitCode: num
   if (/not found in \$PATH/.test(text) || (aboutCommand && /No such file or directory/i.test(text))) {
     return { reason: `${start}: stat ${command}: no such file or directory`, exitCode: 127 };
   }
-  if (aboutCommand && /Permission denied|is a directory/i.test(text)) {
+  if (
+    /exists but it is not executable/.test(text) ||
+    (aboutCommand && /Permission denied|is a directory/i.test(text))
+  ) {
     return { reason: `${start}: permission denied`, exitCode: 126 };
   }
   if (aboutCommand && /Exec format error/i.test(text)) {
