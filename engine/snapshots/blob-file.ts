@@ -22,6 +22,9 @@ export class BlobFile implements AsyncIterable<Buffer> {
   readonly #follow: BigInt64Array | undefined;
   readonly #aborted: () => boolean;
   #reads = 0;
+  /** One buffer for all chunks: for consumers that are done with a chunk when they ask for the next. */
+  reuse = false;
+  #buffer: Buffer | undefined;
 
   constructor(path: string, follow: SharedArrayBuffer | undefined, aborted: () => boolean) {
     this.#fd = openSync(path, 'r');
@@ -41,7 +44,7 @@ export class BlobFile implements AsyncIterable<Buffer> {
       const limit = await this.#available(this.bytesRead, 1);
       const want = Math.min(READ_SIZE, limit - this.bytesRead);
       if (want <= 0) return;
-      const buffer = Buffer.allocUnsafe(want);
+      const buffer = this.#take(want);
       const read = readSync(this.#fd, buffer, 0, want, this.bytesRead);
       if (read === 0) return;
       this.bytesRead += read;
@@ -49,6 +52,13 @@ export class BlobFile implements AsyncIterable<Buffer> {
       if (++this.#reads % READS_PER_TURN === 0) await nextTurn();
       if (this.#aborted()) throw cancelled();
     }
+  }
+
+  /** Fresh memory for each chunk costs more than reading it: every page is a fault. */
+  #take(size: number): Buffer {
+    if (!this.reuse) return Buffer.allocUnsafe(size);
+    this.#buffer ??= Buffer.allocUnsafeSlow(READ_SIZE);
+    return this.#buffer;
   }
 
   close(): void {

@@ -43,6 +43,7 @@ export async function unpackLayer(
   let reported = performance.now();
   try {
     const compression = detectCompression(await file.head());
+    file.reuse = compression === 'none';
     const hash = compression === 'none' && request.hashedElsewhere ? undefined : createHash('sha256');
     for await (const chunk of decompress(file, compression, request.size)) {
       if (isAborted()) throw cancelled();
