@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, openSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Host, joinHost } from '../services/host.ts';
+import { type Host, joinHost } from '../services/join-host.ts';
 import { projectRoot } from '../services/locations.ts';
 
 /** The app of this home folder, started in the background when none runs. Throws with the log's path when it fails. */

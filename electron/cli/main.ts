@@ -4,7 +4,7 @@ import { parseArgs } from 'node:util';
 import type { Client } from '../contract/contract.ts';
 import type { AppState } from '../contract/state.ts';
 import { AppError, createClient } from '../rpc/client.ts';
-import { joinHost } from '../services/host.ts';
+import { joinHost } from '../services/join-host.ts';
 import { appVersion } from '../services/locations.ts';
 import { answers } from '../tunnel/listen.ts';
 import { appSocketPath, dockerHost, engineSocketPath, skiffHome } from '../tunnel/socket-path.ts';

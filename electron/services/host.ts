@@ -1,21 +1,12 @@
 import { mkdir } from 'node:fs/promises';
-import { connect, type Server, type Socket } from 'node:net';
+import type { Server, Socket } from 'node:net';
 import type { AppPort, ShellPort } from '../contract/protocol.ts';
 import { linePort } from '../rpc/lines.ts';
 import { createPipe } from '../rpc/pipe.ts';
 import { listenLocally } from '../tunnel/listen.ts';
 import { appSocketPath } from '../tunnel/socket-path.ts';
 import { App, type AppOptions } from './app.ts';
-
-/** The app of a home folder as a shell sees it: in this process, or in another one that was there first. */
-export interface Host {
-  /** undefined when another process is the app */
-  readonly app: App | undefined;
-  /** A new connection that speaks the contract. */
-  connect(): Promise<ShellPort>;
-  /** Ends the app when it is ours; only leaves it when it is another's. */
-  close(machine?: 'stop' | 'leave'): Promise<void>;
-}
+import { type Host, joinHost } from './join-host.ts';
 
 /** Becomes the app of this home folder, or joins the one that runs already. */
 export async function openHost(options: AppOptions): Promise<Host> {
@@ -23,31 +14,6 @@ export async function openHost(options: AppOptions): Promise<Host> {
   if (running) return running;
   await mkdir(options.home, { recursive: true, mode: 0o700 });
   return OwnHost.open(options);
-}
-
-/** The running app of this home folder; undefined when there is none. */
-export async function joinHost(home: string): Promise<Host | undefined> {
-  const path = appSocketPath(home);
-  const first = await dialApp(path);
-  if (!first) return undefined;
-  first.destroy();
-  return {
-    app: undefined,
-    connect: async () => {
-      const socket = await dialApp(path);
-      if (!socket) throw new Error('Skiff has quit.');
-      return linePort(socket);
-    },
-    close: async () => {},
-  };
-}
-
-function dialApp(path: string): Promise<Socket | undefined> {
-  return new Promise((done) => {
-    const socket = connect(path);
-    socket.once('connect', () => done(socket));
-    socket.once('error', () => done(undefined));
-  });
 }
 
 class OwnHost implements Host {

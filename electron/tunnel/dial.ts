@@ -33,6 +33,7 @@ const OPEN_MS = 10_000;
 export async function dial(endpoint: SshEndpoint, signal: AbortSignal): Promise<SshConnection> {
   signal.throwIfAborted();
   const socket = connect({ host: endpoint.host, port: endpoint.port, noDelay: true });
+  joinWrites(socket);
   const client = new ssh2.Client();
   let wrongKey = false;
   try {
@@ -66,6 +67,27 @@ export async function dial(endpoint: SshEndpoint, signal: AbortSignal): Promise<
   return connection(client, socket);
 }
 
+/**
+ * ssh2 writes each packet in three pieces (length, payload, tag). Without Nagle each would be a segment and a wake-up of sshd;
+ * with it small answers would wait. So all that is written in one turn goes out as one write.
+ */
+function joinWrites(socket: Socket): void {
+  const write = socket.write;
+  let corked = false;
+  const uncork = () => {
+    corked = false;
+    socket.uncork();
+  };
+  socket.write = ((...args: Parameters<Socket['write']>) => {
+    if (!corked) {
+      corked = true;
+      socket.cork();
+      process.nextTick(uncork);
+    }
+    return write.apply(socket, args);
+  }) as Socket['write'];
+}
+
 function dialError(cause: unknown, wrongKey: boolean): TunnelError {
   if (wrongKey) {
     return new TunnelError('host-key', 'the machine shows a host key that is not the one it told at boot', {
@@ -87,30 +109,41 @@ function connection(client: Client, socket: Socket): SshConnection {
   client.on('error', (error) => {
     lastError = error.message;
   });
+  const opening: Opening = new Set();
   const closed = new Promise<string>((done) => {
     client.once('close', () => {
       socket.destroy();
-      done(lastError || 'the SSH connection was closed');
+      const reason = lastError || 'the SSH connection was closed';
+      for (const fail of opening) fail(reason);
+      done(reason);
     });
   });
   return {
     closed,
-    open: (guestSocket) => openChannel(client, closed, guestSocket),
+    open: (guestSocket) => openChannel(client, opening, guestSocket),
     end: () => client.destroy(),
   };
 }
 
-function openChannel(client: Client, closed: Promise<string>, guestSocket: string): Promise<ClientChannel> {
+/** The opens that are under way: each is told when the connection goes. */
+type Opening = Set<(reason: string) => void>;
+
+function openChannel(client: Client, opening: Opening, guestSocket: string): Promise<ClientChannel> {
   return new Promise((done, fail) => {
     let settled = false;
-    const failOnce = (error: OpenFailure) => {
+    const settle = () => {
       settled = true;
       clearTimeout(deadline);
+      opening.delete(lost);
+    };
+    const failOnce = (error: OpenFailure) => {
+      settle();
       fail(error);
     };
+    const lost = (reason: string) => failOnce(new OpenFailure('connection', reason));
     // A connection that a sleeping computer lost looks open until keepalive notices; nobody should wait for that.
-    const deadline = setTimeout(() => failOnce(new OpenFailure('connection', 'no answer to a channel open')), OPEN_MS);
-    void closed.then((reason) => failOnce(new OpenFailure('connection', reason)));
+    const deadline = setTimeout(() => lost('no answer to a channel open'), OPEN_MS);
+    opening.add(lost);
     try {
       client.openssh_forwardOutStreamLocal(guestSocket, (error, channel) => {
         if (settled) {
@@ -119,13 +152,12 @@ function openChannel(client: Client, closed: Promise<string>, guestSocket: strin
         }
         if (error) failOnce(openFailure(error));
         else {
-          settled = true;
-          clearTimeout(deadline);
+          settle();
           done(channel);
         }
       });
     } catch (error) {
-      failOnce(new OpenFailure('connection', (error as Error).message));
+      lost((error as Error).message);
     }
   });
 }
