@@ -218,29 +218,22 @@ async function* join(first: Buffer, rest: AsyncIterator<Buffer>): AsyncGenerator
   yield* { [Symbol.asyncIterator]: () => rest };
 }
 
-/** Writes with backpressure. An error after the first byte can only break the connection, so that no one takes half for all. */
+/**
+ * Writes one chunk at a time, and asks for the next when the last has left: the source may use its buffers again. An error
+ * after the first byte can only break the connection, so that no one takes half for all.
+ */
 async function pour(source: AsyncIterable<Buffer> | Iterable<Buffer>, response: ServerResponse): Promise<void> {
   try {
     for await (const chunk of source) {
       if (response.destroyed) return;
-      if (!response.write(chunk)) await drained(response);
+      await new Promise<void>((resolve, reject) => {
+        response.write(chunk, (error) => (error ? reject(error) : resolve()));
+      });
     }
     response.end();
   } catch (error) {
     response.destroy(error instanceof Error ? error : new Error(messageOf(error)));
   }
-}
-
-function drained(response: ServerResponse): Promise<void> {
-  return new Promise((resolve) => {
-    const go = () => {
-      response.off('drain', go);
-      response.off('close', go);
-      resolve();
-    };
-    response.on('drain', go);
-    response.on('close', go);
-  });
 }
 
 /**

@@ -17,6 +17,7 @@ export interface StagedBlob {
 
 /** Small network chunks are gathered into writes of this size. */
 const WRITE_SIZE = 1024 * 1024;
+const READ_SIZE = 512 * 1024;
 
 /**
  * The content store: blobs by digest under `<data-root>/content/`, written to `ingest/`, renamed to `blobs/sha256/`, then
@@ -51,6 +52,29 @@ export class Blobs {
   async read(digest: Digest): Promise<Buffer> {
     if (!this.has(digest)) throw notFound(`content ${digest} not found`);
     return readFile(this.path(digest));
+  }
+
+  /**
+   * A blob's bytes. A chunk is valid until the next one is asked for: two buffers take turns, one being read while the
+   * consumer writes the other, because fresh memory for each chunk costs more than the copy.
+   */
+  async *stream(digest: Digest, signal: AbortSignal): AsyncGenerator<Buffer> {
+    const file = await open(this.path(digest), 'r');
+    const buffers = [Buffer.allocUnsafeSlow(READ_SIZE), Buffer.allocUnsafeSlow(READ_SIZE)] as const;
+    let reading: Promise<{ bytesRead: number }> | undefined;
+    try {
+      for (let turn = 0; ; turn ^= 1) {
+        reading ??= file.read(buffers[turn === 0 ? 0 : 1], 0, READ_SIZE);
+        const { bytesRead } = await reading;
+        if (bytesRead === 0) return;
+        if (signal.aborted) throw cancelled();
+        reading = file.read(buffers[turn === 0 ? 1 : 0], 0, READ_SIZE);
+        yield buffers[turn === 0 ? 0 : 1].subarray(0, bytesRead);
+      }
+    } finally {
+      await reading?.catch(() => undefined);
+      await file.close();
+    }
   }
 
   /** As read, for a blob that may not be committed yet. */

@@ -1,13 +1,52 @@
+import { spawn } from 'node:child_process';
+import { createReadStream, existsSync } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { constants, crc32, deflateRaw, type InputType, type ZlibOptions } from 'node:zlib';
+
+import { systemError } from '../errors.ts';
 
 const deflate = promisify(deflateRaw) as (data: InputType, options: ZlibOptions) => Promise<Buffer>;
 
 const BLOCK = 1024 * 1024;
 const WINDOW = 32 * 1024;
 /** Pushed layers cross networks: between speed and size, nearer to speed. */
-const LEVEL = 4;
+const LEVEL = 2;
 const HEADER = Buffer.from([0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff]);
+
+/** Where it is installed: 127 MB of files in 0.3–0.5 s on one processor, as small as zlib's level 2. */
+const IGZIP = ['/usr/bin/igzip', '/bin/igzip'].find((path) => existsSync(path));
+
+/** Compresses a file to one gzip member, as fast as this machine can. */
+export async function* gzipFile(path: string, parallel: number): AsyncGenerator<Buffer> {
+  if (IGZIP) {
+    yield* throughIgzip(IGZIP, path);
+    return;
+  }
+  const source = createReadStream(path, { highWaterMark: BLOCK });
+  try {
+    yield* gzip(source, parallel);
+  } finally {
+    source.destroy();
+  }
+}
+
+async function* throughIgzip(program: string, path: string): AsyncGenerator<Buffer> {
+  const input = await open(path, 'r');
+  const child = spawn(program, ['-2', '-c', '--no-name'], { stdio: [input.fd, 'pipe', 'ignore'] });
+  const exit = new Promise<number | null>((resolve, reject) => {
+    child.once('error', reject);
+    child.once('close', resolve);
+  });
+  exit.catch(() => undefined);
+  try {
+    yield* child.stdout as AsyncIterable<Buffer>;
+    if ((await exit) !== 0) throw systemError(`${program} failed`);
+  } finally {
+    child.kill('SIGKILL');
+    await input.close();
+  }
+}
 
 /**
  * Compresses on all processors as pigz does: blocks are deflated side by side, each with the window before it as its

@@ -138,18 +138,6 @@ export class RouteSocket {
   }
 }
 
-/** Reads the attributes that follow a fixed header of `skip` bytes. */
-export function parseAttributes(body: Buffer, skip: number): Map<number, Buffer> {
-  const found = new Map<number, Buffer>();
-  for (let offset = skip; offset + 4 <= body.length; ) {
-    const length = body.readUInt16LE(offset);
-    if (length < 4) break;
-    found.set(body.readUInt16LE(offset + 2) & 0x3fff, body.subarray(offset + 4, offset + length));
-    offset += (length + 3) & ~3;
-  }
-  return found;
-}
-
 const nametoindex = libc('uint if_nametoindex(const char *name)');
 
 /** Index of an interface in the current network namespace, undefined when there is none. */

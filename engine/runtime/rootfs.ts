@@ -1,1 +1,1 @@
-export { openInRoot, readInRoot, resolveInRoot } from '../linux/rootfs.ts';
+export { resolveInRoot } from '../linux/rootfs.ts';

@@ -7,7 +7,6 @@ import {
   futimesSync,
   lchownSync,
   linkSync,
-  lstatSync,
   mkdirSync,
   openSync,
   rmSync,
@@ -300,10 +299,4 @@ function describe(error: unknown, path: string): Error {
   if (code === 'ENOSPC') return systemError(`write /${path}: no space left on device`, error);
   if (code === undefined) return error instanceof Error ? error : systemError(messageOf(error));
   return systemError(`failed to unpack /${path}: ${messageOf(error)}`, error);
-}
-
-/** The kind of what lies at a path, for tests and fsck: whiteouts are 0/0 character devices. */
-export function isWhiteout(path: string | Buffer): boolean {
-  const stat = lstatSync(path, { throwIfNoEntry: false });
-  return stat?.isCharacterDevice() === true && stat.rdev === 0;
 }

@@ -20,7 +20,7 @@ export const blobSchema: Schema = {
   ],
 };
 
-export interface BlobRow {
+interface BlobRow {
   readonly digest: Digest;
   readonly size: number;
 }

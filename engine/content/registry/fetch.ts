@@ -51,31 +51,6 @@ export async function fetchManifest(
   });
 }
 
-/** HEAD of a manifest: its descriptor; undefined when the registry has none. */
-export async function headManifest(
-  repository: Repository,
-  reference: string,
-  signal: AbortSignal,
-): Promise<Descriptor | undefined> {
-  const answer = await repository.registries.retrying(signal, () =>
-    repository.request(repository.url(`manifests/${reference}`), {
-      method: 'HEAD',
-      headers: { accept: ACCEPT },
-      scopes: repository.scopes('pull'),
-      accepted: [200, 404],
-      signal,
-    }),
-  );
-  answer.body.resume();
-  const digest = answer.headers['docker-content-digest'];
-  if (answer.status !== 200 || typeof digest !== 'string' || !isDigest(digest)) return undefined;
-  return {
-    digest,
-    mediaType: answer.headers['content-type'] ?? '',
-    size: Number(answer.headers['content-length'] ?? 0),
-  };
-}
-
 /** All tags of a repository, over as many pages as there are. */
 export async function listTags(repository: Repository, signal: AbortSignal): Promise<string[]> {
   const tags: string[] = [];

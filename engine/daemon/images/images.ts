@@ -194,7 +194,10 @@ export class Images {
     await this.#pusher.push({ ref, credentials: decodeCredentials(request.auth) }, progress, signal);
   }
 
-  /** GET /images/get: one tar. Fails before the first byte when an image doesn't exist. */
+  /**
+   * GET /images/get: one tar. Fails before the first byte when an image doesn't exist. A chunk is valid until the next one
+   * is asked for.
+   */
   save(names: readonly string[], platform: Platform | undefined, signal: AbortSignal): AsyncIterable<Buffer> {
     return saveImages(this.#store, names, platform, signal);
   }

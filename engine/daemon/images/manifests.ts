@@ -1,8 +1,7 @@
-import { createReadStream } from 'node:fs';
 import { availableParallelism } from 'node:os';
 
 import { parseDocument } from '../../content/documents.ts';
-import { gzip } from '../../content/gzip.ts';
+import { gzipFile } from '../../content/gzip.ts';
 import { type Descriptor, type Manifest, MEDIA_TYPE } from '../../content/oci.ts';
 import { systemError } from '../../errors.ts';
 import type { LayerBlob } from '../../store/blobs.ts';
@@ -81,22 +80,14 @@ export function buildManifest(
   return { content: Buffer.from(JSON.stringify(manifest, null, 3)), mediaType };
 }
 
-const READ_SIZE = 1024 * 1024;
-
 /** Compresses a layer that is kept uncompressed, and keeps the result, so that a second push has the same digests. */
 export async function compressLayer(
   store: ImageStore,
   intake: Intake,
   layer: LayerBlob,
   signal: AbortSignal,
-  onBytes: (read: number) => void,
 ): Promise<LayerBlob> {
-  const source = createReadStream(store.blobs.path(layer.blob), { highWaterMark: READ_SIZE });
-  source.on('data', () => onBytes(source.bytesRead));
-  try {
-    const blob = intake.takeBlob(await store.blobs.ingest(gzip(source, availableParallelism()), { signal }));
-    return { diffId: layer.diffId, blob: blob.digest, mediaType: MEDIA_TYPE.dockerLayerGzip };
-  } finally {
-    source.destroy();
-  }
+  const source = gzipFile(store.blobs.path(layer.blob), availableParallelism());
+  const blob = intake.takeBlob(await store.blobs.ingest(source, { signal }));
+  return { diffId: layer.diffId, blob: blob.digest, mediaType: MEDIA_TYPE.dockerLayerGzip };
 }

@@ -66,6 +66,3 @@ export function humanSize(bytes: number): string {
   }
   return `${Number(value.toPrecision(4))}${units[unit]}`;
 }
-
-/** `https://…` credentials never reach a log or a client. */
-export const withoutPassword = (url: string): string => url.replace(/\/\/[^/@]*@/, '//');

@@ -116,7 +116,7 @@ export class Pusher {
       else {
         const line = new LayerProgress(shortId(layer.diffId), progress);
         line.say('Preparing');
-        layers.push(await compressLayer(this.#store, intake, layer, signal, () => undefined));
+        layers.push(await compressLayer(this.#store, intake, layer, signal));
       }
     }
     const { id } = image;

@@ -1,9 +1,7 @@
-import { createReadStream } from 'node:fs';
-
 import { type Descriptor, type Manifest, MEDIA_TYPE, type Platform } from '../../content/oci.ts';
 import { formatPlatform, rank } from '../../content/platform.ts';
 import { parseAnyReference, repositoryOf } from '../../content/reference.ts';
-import { cancelled, notFound } from '../../errors.ts';
+import { notFound } from '../../errors.ts';
 import { TAR_END, tarHeader, tarPadding } from '../../snapshots/tar/write.ts';
 import { type Digest, digestHex, digestOf } from '../../store/digest.ts';
 import type { ImageName } from '../../store/images.ts';
@@ -12,8 +10,6 @@ import { familiarOf, type ImageStore } from './image-store.ts';
 import type { Image } from './images.ts';
 import type { Intake } from './intake.ts';
 import { buildManifest, layerBlobs, storedManifest } from './manifests.ts';
-
-const READ_SIZE = 1024 * 1024;
 
 type TagName = Extract<ImageName, { tag: string }>;
 
@@ -139,10 +135,7 @@ async function* blobFile(store: ImageStore, digest: Digest, signal: AbortSignal)
   const size = store.blobs.size(digest);
   if (size === undefined) throw notFound(`content ${digest} not found`);
   yield tarHeader({ name: blobPath(digest), type: 'file', mode: 0o644, size });
-  for await (const chunk of createReadStream(store.blobs.path(digest), { highWaterMark: READ_SIZE })) {
-    if (signal.aborted) throw cancelled();
-    yield chunk as Buffer;
-  }
+  yield* store.blobs.stream(digest, signal);
   yield tarPadding(size);
 }
 

@@ -27,6 +27,23 @@ describe('shared work', () => {
     expect(disposed).toEqual(['result']);
   });
 
+  it('may report before it first waits', async () => {
+    const work = new SharedWork<string, number>(ignore);
+    const seen: number[] = [];
+    await work.run(
+      'k',
+      never,
+      (step) => seen.push(step),
+      async (_signal, report) => {
+        report(1);
+        await delay(1);
+        report(2);
+        return 'done';
+      },
+    );
+    expect(seen).toEqual([1, 2]);
+  });
+
   it('goes on while one still wants it, and is cancelled with the last', async () => {
     const disposed: string[] = [];
     const work = new SharedWork<string, number>((value) => disposed.push(value));

@@ -77,7 +77,10 @@ export class SharedWork<T, P> {
       work.last = progress;
       for (const listener of listeners) listener(progress);
     };
-    const promise = start(controller.signal, report).then((value) => new Shared<T>(value, this.#dispose));
+    // Begun in a turn of its own, so that what it reports at once finds its listeners.
+    const promise = Promise.resolve()
+      .then(() => start(controller.signal, report))
+      .then((value) => new Shared<T>(value, this.#dispose));
     const work: Running<T, P> = { promise, controller, listeners, subscribers: 0, last: undefined };
     this.#running.set(key, work);
     promise.catch(() => undefined);

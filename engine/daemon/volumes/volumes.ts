@@ -32,7 +32,7 @@ export interface VolumeUsers {
 }
 
 const VALID_NAME = /^[a-zA-Z0-9][a-zA-Z0-9_.-]+$/;
-export const ANONYMOUS_LABEL = 'com.docker.volume.anonymous';
+const ANONYMOUS_LABEL = 'com.docker.volume.anonymous';
 
 /** Volumes of the local driver: a directory each, `<data-root>/volumes/<name>/_data`. */
 export class Volumes {

@@ -1,0 +1,11 @@
+/** Types of setup.mjs, which is plain JavaScript because it runs before anything is installed. */
+export interface SetupOptions {
+  readonly nodeModules?: boolean;
+  readonly qemu?: boolean;
+  readonly imageTools?: boolean;
+  readonly testTools?: boolean;
+  readonly log?: (line: string) => void;
+}
+export function setup(options: SetupOptions): Promise<void>;
+/** The docker client program. */
+export function dockerCli(): string;

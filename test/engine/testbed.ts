@@ -1,0 +1,121 @@
+import type { ChildProcess } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { ensureVmImage } from '../../resources/vm/image.ts';
+import { dockerCli } from '../../scripts/setup.mjs';
+import { shimPid, spawnTestbed, whenReady } from '../../scripts/testbed.ts';
+
+/** What a command printed and how it ended. */
+export interface Outcome {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+const COMMAND_LIMIT_MS = 30_000;
+
+/** The real engine in the test bed, in a network namespace of its own, with the real docker CLI as its client. */
+export class Testbed implements AsyncDisposable {
+  readonly data = mkdtempSync(join(tmpdir(), 'skiff-engine-'));
+  readonly socket = join(this.data, 'sock/docker.sock');
+  #engine: ChildProcess | undefined;
+  #log = '';
+
+  async start(): Promise<void> {
+    const { rootTree } = await ensureVmImage();
+    const engineDir = join(import.meta.dirname, '../../dist/engine');
+    const engine = spawnTestbed({
+      data: this.data,
+      socket: this.socket,
+      rootTree,
+      engineDir,
+      privateNet: true,
+      stdio: 'pipe',
+    });
+    this.#engine = engine;
+    for (const output of [engine.stdout, engine.stderr]) output?.on('data', (chunk) => (this.#log += chunk));
+    await whenReady(engine, this.socket).catch((error) => {
+      throw new Error(`${(error as Error).message}\n${this.#log}`);
+    });
+  }
+
+  get pid(): number {
+    return this.#engine?.pid ?? 0;
+  }
+
+  get log(): string {
+    return this.#log;
+  }
+
+  get shimPid(): number | undefined {
+    return shimPid(this.data);
+  }
+
+  /** The container's log file, as it lies on disk. */
+  logFile(id: string): string {
+    return readFileSync(join(this.data, 'lib/containers', id, `${id}-json.log`), 'utf8');
+  }
+
+  /** SIGKILL: containers and shim live on. */
+  async kill(): Promise<void> {
+    await this.#end('SIGKILL');
+  }
+
+  async #end(signal: NodeJS.Signals): Promise<void> {
+    const engine = this.#engine;
+    if (!engine || engine.exitCode !== null || engine.signalCode !== null) return;
+    const ended = new Promise((resolve) => engine.once('exit', resolve));
+    engine.kill(signal);
+    await ended;
+  }
+
+  /** Runs the docker CLI; never rejects for the command's own failure. */
+  docker(args: readonly string[], input?: string): Promise<Outcome> {
+    return new Promise((resolve) => {
+      const child = execFile(
+        dockerCli(),
+        ['-H', `unix://${this.socket}`, ...args],
+        { timeout: COMMAND_LIMIT_MS, maxBuffer: 64 * 1024 * 1024 },
+        (error, stdout, stderr) => {
+          const code = error ? (typeof error.code === 'number' ? error.code : 255) : 0;
+          resolve({ code, stdout, stderr });
+        },
+      );
+      child.stdin?.end(input ?? '');
+    });
+  }
+
+  /** As docker(), on a terminal (script(1) makes one). */
+  onTerminal(args: readonly string[]): Promise<Outcome> {
+    const line = [dockerCli(), '-H', `unix://${this.socket}`, ...args].map((word) => `'${word}'`).join(' ');
+    return new Promise((resolve) => {
+      const child = spawn('script', ['-qec', line, '/dev/null'], { timeout: COMMAND_LIMIT_MS });
+      let stdout = '';
+      child.stdout.on('data', (chunk) => (stdout += chunk));
+      child.on('close', (code) => resolve({ code: code ?? 255, stdout, stderr: '' }));
+    });
+  }
+
+  /** What must succeed: its output, trimmed. */
+  async ok(...args: string[]): Promise<string> {
+    const { code, stdout, stderr } = await this.docker(args);
+    if (code !== 0) throw new Error(`docker ${args.join(' ')} exited with ${code}: ${stderr}\n${this.#log}`);
+    return stdout.trim();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#end('SIGTERM');
+    // After a SIGTERM the engine has ended its shim; one that is still there is a leak that a test reports.
+    const left = this.shimPid;
+    rmSync(this.data, { recursive: true, force: true, maxRetries: 5 });
+    if (left) {
+      process.kill(left, 'SIGKILL');
+      throw new Error('the shim outlived the engine');
+    }
+  }
+}
+
+export const canRun = process.platform === 'linux' && process.getuid?.() === 0;
