@@ -20,11 +20,6 @@ export const blobSchema: Schema = {
   ],
 };
 
-interface BlobRow {
-  readonly digest: Digest;
-  readonly size: number;
-}
-
 export interface LayerBlob {
   readonly diffId: Digest;
   readonly blob: Digest;

@@ -215,6 +215,20 @@ describe.runIf(isRoot)('a registry on loopback', () => {
     expect(other.images.get(`${proxy.host}/upload:1`).id).toBe(big.id);
   });
 
+  it('pulls more layers than it downloads at once, and says which wait', async () => {
+    await using engine = await startEngine();
+    const many = imageOf(Array.from({ length: 12 }, (_, index) => tarOf({ [`f${index}`]: noise(300_000, index + 1) })));
+    await load(engine, many, `${registry.host}/many:1`);
+    await engine.images.push({ image: `${registry.host}/many`, tag: '1' }, quiet, never);
+    await using other = await startEngine({ settings: { maxConcurrentDownloads: 2 } });
+    const lines: string[] = [];
+    await pull(other, never, (line) => lines.push(line.status ?? ''), `${registry.host}/many:1`);
+    expect(other.images.get(`${registry.host}/many:1`).id).toBe(many.id);
+    expect(lines.filter((line) => line === 'Pull complete')).toHaveLength(12);
+    expect(lines).toContain('Waiting');
+    await expectWhole(other);
+  });
+
   it('does not send twice what the registry has, and mounts from other repositories', async () => {
     await using engine = await startEngine();
     await pull(engine, never, quiet, `${registry.host}/fixture:1`);
