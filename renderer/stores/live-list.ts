@@ -1,4 +1,4 @@
-import { useDocumentVisibility } from '@vueuse/core';
+import { useDocumentVisibility, useIntervalFn } from '@vueuse/core';
 import { ref, shallowRef, watch } from 'vue';
 import type { Client } from '../../electron/contract/contract.ts';
 import type { EngineEvent } from '../../electron/contract/engine.ts';
@@ -8,9 +8,12 @@ import { useAppStore } from './app.ts';
 /** Events come in bursts (compose up); one fetch answers a burst. */
 const SETTLE_MS = 120;
 
+/** Rows carry sentences that age without an event (`Up 5 minutes`). */
+const AGE_MS = 30_000;
+
 /**
- * A list that mirrors the engine: fetched when there is an engine, again after the events that concern it, never by a clock,
- * and while the window is hidden not at all (once when it is shown again).
+ * A list that mirrors the engine: fetched when there is an engine and again after the events that concern it. While it is seen
+ * also now and then, for the sentences in it; while the window is hidden not at all (once when it is shown again).
  */
 export function useLiveList<Row>(fetch: (client: Client) => Promise<Row[]>, concerns: (event: EngineEvent) => boolean) {
   const app = useAppStore();
@@ -71,6 +74,9 @@ export function useLiveList<Row>(fetch: (client: Client) => Promise<Row[]>, conc
       }
     },
   );
+  useIntervalFn(() => {
+    if (rows.value.length > 0) void refresh();
+  }, AGE_MS);
   void refresh();
   return { rows, loaded, error, refresh };
 }
