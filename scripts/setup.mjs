@@ -93,15 +93,21 @@ function ensureNodeModules(log) {
   const installed = join(project, 'node_modules', '.package-lock.json');
   if (existsSync(installed) && statSync(installed).mtimeMs >= statSync(wanted).mtimeMs) return;
   if (existsSync(installed) && sameLock(wanted, installed)) return;
-  log('Installing node_modules (npm ci)…');
+  log('Installing node_modules…');
+  // Not `npm ci`: it refuses a lock file that leaves out optional packages of other systems, which npm itself writes so.
+  // This installs what the lock file pins all the same, and doesn't touch it.
   // No package's install script is needed to build or test; Electron's would download the binary, which scripts/start does
   // when it wants the window.
-  const npm = spawnSync('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'], {
-    cwd: project,
-    stdio: ['ignore', 'inherit', 'inherit'],
-    shell: process.platform === 'win32',
-  });
-  if (npm.status !== 0) throw new SetupError('npm ci failed: see its messages above. Then run this again.');
+  const npm = spawnSync(
+    'npm',
+    ['install', '--no-save', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'],
+    {
+      cwd: project,
+      stdio: ['ignore', 'inherit', 'inherit'],
+      shell: process.platform === 'win32',
+    },
+  );
+  if (npm.status !== 0) throw new SetupError('npm install failed: see its messages above. Then run this again.');
 }
 
 /** A checkout sets new times on unchanged files: what counts is whether the same packages would be installed. */
