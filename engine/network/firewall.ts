@@ -52,16 +52,18 @@ function rules(bridges: readonly FirewalledBridge[]): string {
       `    dnat ip to ip daddr . ${protocol} dport map @${protocol}_one\n    dnat ip to ${protocol} dport map @${protocol}_any`,
   ).join('\n');
   const post: string[] = [];
+  const closed: string[] = [];
   const forward: string[] = [];
   for (const { name, subnet, masquerade, internal, interContainer } of bridges) {
     if (masquerade && !internal) post.push(`ip saddr ${subnet} oifname != "${name}" masquerade`);
     // Hairpin: a container (or the machine's loopback) that reaches a published port comes from the bridge's own address.
     post.push(`ip saddr ${subnet} ip daddr ${subnet} oifname "${name}" ct status dnat masquerade`);
     post.push(`ip saddr 127.0.0.0/8 oifname "${name}" masquerade`);
-    forward.push(`iifname "${name}" oifname "${name}" ${interContainer ? 'accept' : 'ct status != dnat drop'}`);
-    if (internal) forward.push(`iifname "${name}" drop`, `oifname "${name}" drop`);
-    // From outside, other bridges included, only to what is published.
-    else forward.push(`oifname "${name}" ct status != dnat drop`);
+    if (internal)
+      closed.push(`iifname "${name}" oifname != "${name}" drop`, `oifname "${name}" iifname != "${name}" drop`);
+    forward.push(`iifname "${name}" oifname "${name}" ${interContainer ? 'accept' : 'drop'}`);
+    // From outside, other bridges included, nothing but what is published, and that was accepted before.
+    forward.push(`oifname "${name}" drop`);
   }
   return `
   chain translate {
@@ -86,6 +88,8 @@ ${translate}
   chain forward {
     type filter hook forward priority filter; policy accept;
     ct state established,related accept
+    ${closed.join('\n    ')}
+    ct status dnat accept
     ${forward.join('\n    ')}
   }`;
 }

@@ -7,7 +7,10 @@ import type { HostChannel } from '../../network/host-channel.ts';
 import { type PortReservation, reservePort } from '../../network/port-reservation.ts';
 
 interface Lease {
+  /** As this machine translates it. */
   readonly port: PublishedPort;
+  /** The address the user asked for. */
+  readonly hostIp: string;
   readonly reservation: PortReservation;
   readonly containerId: string;
 }
@@ -49,24 +52,36 @@ export class Ports {
       for (const wish of wishes) {
         const reservation = await this.#reserve(wish);
         const { protocol, hostIp, containerPort } = wish;
-        const port = { protocol, hostIp, hostPort: reservation.port, containerIp, containerPort };
-        const lease = { port, reservation, containerId };
+        const port = this.#translated({ protocol, hostIp, hostPort: reservation.port, containerIp, containerPort });
+        const lease = { port, hostIp, reservation, containerId };
         leases.push(lease);
         this.#leases.push(lease);
       }
       publishPorts(leases.map((lease) => lease.port));
-      for (const { port } of leases) await this.#openOnHost(port);
+      for (const lease of leases) await this.#openOnHost(lease);
     } catch (error) {
       await this.unpublish(containerId);
       throw error;
     }
     const map: Record<string, { HostIp: string; HostPort: string }[]> = {};
-    for (const { port } of leases) {
+    for (const { port, hostIp } of leases) {
       const name = `${port.containerPort}/${port.protocol}`;
       map[name] ??= [];
-      map[name].push({ HostIp: port.hostIp, HostPort: String(port.hostPort) });
+      map[name].push({ HostIp: hostIp, HostPort: String(port.hostPort) });
     }
     return map;
+  }
+
+  /**
+   * In a VM the address a user asks for is one of the machine around it, which listens there; what it forwards comes in at
+   * the VM's own address, so here the port is translated on every address.
+   */
+  #translated(port: PublishedPort): PublishedPort {
+    return this.#host ? { ...port, hostIp: ANY } : port;
+  }
+
+  #reservePort(wish: PortWish, port: number): Promise<PortReservation> {
+    return reservePort(wish.protocol, this.#host ? ANY : wish.hostIp, port);
   }
 
   async #reserve(wish: PortWish): Promise<PortReservation> {
@@ -76,7 +91,7 @@ export class Ports {
       const taken = this.#conflict(wish, port);
       if (!taken) {
         try {
-          return await reservePort(wish.protocol, wish.hostIp, port);
+          return await this.#reservePort(wish, port);
         } catch (error) {
           if (port === last) throw bindError(wish, port, error);
           continue;
@@ -93,7 +108,7 @@ export class Ports {
       this.#next = port >= high ? low : port + 1;
       if (this.#conflict(wish, port)) continue;
       try {
-        return await reservePort(wish.protocol, wish.hostIp, port);
+        return await this.#reservePort(wish, port);
       } catch (error) {
         if (!hasCode(error, 'EADDRINUSE')) throw bindError(wish, port, error);
       }
@@ -110,9 +125,9 @@ export class Ports {
     );
   }
 
-  async #openOnHost(port: PublishedPort): Promise<void> {
+  async #openOnHost({ port, hostIp }: Lease): Promise<void> {
     if (port.protocol === 'sctp') return;
-    await this.#host?.expose({ proto: port.protocol, hostIp: port.hostIp, hostPort: port.hostPort });
+    await this.#host?.expose({ proto: port.protocol, hostIp, hostPort: port.hostPort });
   }
 
   /** Gives back everything a container has; fine when it has nothing. */
@@ -128,9 +143,9 @@ export class Ports {
         // Not in the map: publishing it had failed.
       }
     }
-    for (const { port } of leases) {
+    for (const { port, hostIp } of leases) {
       if (port.protocol === 'sctp') continue;
-      await this.#host?.unexpose({ proto: port.protocol, hostIp: port.hostIp, hostPort: port.hostPort });
+      await this.#host?.unexpose({ proto: port.protocol, hostIp, hostPort: port.hostPort });
     }
   }
 
@@ -139,17 +154,18 @@ export class Ports {
     for (const [name, bindings] of Object.entries(ports)) {
       const [containerPort = '', protocol = 'tcp'] = name.split('/');
       for (const { HostIp = ANY, HostPort = '0' } of bindings ?? []) {
-        const port: PublishedPort = {
+        const port = this.#translated({
           protocol: protocol as PublishedPort['protocol'],
           hostIp: HostIp,
           hostPort: Number(HostPort),
           containerIp,
           containerPort: Number(containerPort),
-        };
+        });
         const none: PortReservation = { port: port.hostPort, release: () => {} };
-        const reservation = await reservePort(port.protocol, HostIp, port.hostPort).catch(() => none);
-        this.#leases.push({ port, reservation, containerId });
-        await this.#openOnHost(port).catch(() => {});
+        const reservation = await reservePort(port.protocol, port.hostIp, port.hostPort).catch(() => none);
+        const lease = { port, hostIp: HostIp, reservation, containerId };
+        this.#leases.push(lease);
+        await this.#openOnHost(lease).catch(() => {});
       }
     }
   }

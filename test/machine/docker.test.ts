@@ -1,0 +1,98 @@
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+
+import { dockerCli } from '../../scripts/setup.mjs';
+import { canBoot } from './support.ts';
+
+const root = join(import.meta.dirname, '../..');
+const READY_LIMIT_MS = 240_000;
+
+/** What a new user does: `npm start -- --headless`, then docker in another terminal. Nothing is made up on the way. */
+describe.skipIf(!canBoot)('docker through the local socket into the real VM (skipped without QEMU)', () => {
+  const home = mkdtempSync(join(tmpdir(), 'skiff-home-'));
+  let app: ChildProcess;
+  let printed = '';
+
+  const docker = (...args: string[]) =>
+    new Promise<{ code: number; stdout: string; stderr: string }>((resolve) => {
+      const argv = ['-H', `unix://${join(home, 'docker.sock')}`, ...args];
+      const child = execFile(dockerCli(), argv, { timeout: 90_000 }, (error, stdout, stderr) => {
+        resolve({ code: error ? (typeof error.code === 'number' ? error.code : 255) : 0, stdout, stderr });
+      });
+      child.stdin?.end();
+    });
+
+  beforeAll(async () => {
+    app = spawn(process.execPath, ['scripts/start.mjs', '--prepared', '--headless'], {
+      cwd: root,
+      env: { ...process.env, SKIFF_HOME: home },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    await new Promise<void>((resolve, reject) => {
+      const late = setTimeout(() => reject(new Error(`not ready in time:\n${printed}`)), READY_LIMIT_MS);
+      const read = (chunk: Buffer): void => {
+        printed += chunk;
+        if (!printed.includes('Ready.')) return;
+        clearTimeout(late);
+        resolve();
+      };
+      app.stdout?.on('data', read);
+      app.stderr?.on('data', read);
+      app.once('exit', (code) => reject(new Error(`ended with ${code}:\n${printed}`)));
+    });
+  }, READY_LIMIT_MS + 10_000);
+
+  afterAll(async () => {
+    const ended = new Promise((resolve) => app.once('exit', resolve));
+    app.kill('SIGTERM');
+    await ended;
+    rmSync(home, { recursive: true, force: true });
+  }, 90_000);
+
+  test('the start says how long it took until the engine answered through the local socket', () => {
+    expect(printed).toMatch(/QEMU started → \/_ping through the local socket: [\d.]+ s/);
+  });
+
+  test('run prints, exits and leaves nothing', async () => {
+    const run = await docker('run', '--rm', 'skiff/welcome', 'sh', '-c', 'echo hello from $(uname -s); exit 4');
+    expect(run).toMatchObject({ code: 4, stdout: 'hello from Linux\n' });
+    expect((await docker('ps', '-aq')).stdout).toBe('');
+  });
+
+  test('a published page opens on this machine', async () => {
+    expect((await docker('run', '-d', '--name', 'web', '-p', '127.0.0.1:18080:80', 'skiff/welcome')).code).toBe(0);
+    const page = await fetch('http://127.0.0.1:18080/', { signal: AbortSignal.timeout(30_000) });
+    expect(await page.text()).toContain('<html');
+    expect((await docker('exec', 'web', 'hostname')).code).toBe(0);
+    expect((await docker('logs', 'web')).code).toBe(0);
+    expect((await docker('stop', '-t', '1', 'web')).stdout).toBe('web\n');
+    expect((await docker('rm', 'web')).stdout).toBe('web\n');
+  });
+
+  test('limits hold on cgroup v2: memory kills, and says so', async () => {
+    await docker(
+      'run',
+      '--name',
+      'hungry',
+      '--memory',
+      '16m',
+      'skiff/welcome',
+      'sh',
+      '-c',
+      'x=a; while :; do x=$x$x; done',
+    );
+    const state = await docker('inspect', '-f', '{{.State.OOMKilled}} {{.State.ExitCode}}', 'hungry');
+    expect(state.stdout).toBe('true 137\n');
+    await docker('rm', 'hungry');
+  });
+
+  test('version, info and images say what is there', async () => {
+    expect((await docker('version', '-f', '{{.Server.APIVersion}}')).stdout).toBe('1.51\n');
+    expect((await docker('info', '-f', '{{.CgroupVersion}} {{.Driver}}')).stdout).toBe('2 overlay2\n');
+    expect((await docker('images', '--format', '{{.Repository}}:{{.Tag}}')).stdout).toBe('skiff/welcome:latest\n');
+  });
+});
