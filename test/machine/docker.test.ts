@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
 import { dockerCli } from '../../scripts/setup.mjs';
+import { startRegistry } from '../images/registry.ts';
 import { canBoot } from './support.ts';
 
 const root = join(import.meta.dirname, '../..');
@@ -71,6 +72,26 @@ describe.skipIf(!canBoot)('docker through the local socket into the real VM (ski
     expect((await docker('logs', 'web')).code).toBe(0);
     expect((await docker('stop', '-t', '1', 'web')).stdout).toBe('web\n');
     expect((await docker('rm', 'web')).stdout).toBe('web\n');
+  });
+
+  test('a terminal goes all the way', async () => {
+    const line = `${dockerCli()} -H unix://${join(home, 'docker.sock')} run --rm -it skiff/welcome tty`;
+    const { promise, resolve } = Promise.withResolvers<string>();
+    execFile('script', ['-qec', line, '/dev/null'], { timeout: 60_000 }, (_error, stdout) => resolve(stdout));
+    expect(await promise).toContain('/dev/pts/0');
+  });
+
+  test('a registry on this machine is pushed to and pulled from, and seen by containers', async () => {
+    await using registry = await startRegistry();
+    const name = `${registry.host}/welcome:copy`;
+    await docker('tag', 'skiff/welcome', name);
+    expect(await docker('push', '-q', name)).toMatchObject({ code: 0 });
+    await docker('rmi', name);
+    expect(await docker('pull', name)).toMatchObject({ code: 0 });
+    expect((await docker('run', '--rm', name, 'echo', 'pulled')).stdout).toBe('pulled\n');
+    await docker('rmi', name);
+    const url = `http://host.docker.internal:${registry.port}/v2/_catalog`;
+    expect((await docker('run', '--rm', 'skiff/welcome', 'wget', '-qO-', url)).stdout).toContain('welcome');
   });
 
   test('limits hold on cgroup v2: memory kills, and says so', async () => {
