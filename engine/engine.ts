@@ -23,6 +23,7 @@ import { System } from './daemon/system/system.ts';
 import { type VolumeRecord, Volumes } from './daemon/volumes/volumes.ts';
 import { messageOf } from './errors.ts';
 import { cgroupVersion } from './linux/cgroups.ts';
+import { lockFile } from './linux/lock.ts';
 import { log } from './log.ts';
 import { HostChannel } from './network/host-channel.ts';
 import { Sandboxes } from './network/sandbox.ts';
@@ -63,6 +64,11 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
   const { dataRoot, execRoot, config } = options;
   mkdirSync(dataRoot, { recursive: true, mode: 0o710 });
   mkdirSync(execRoot, { recursive: true, mode: 0o710 });
+  if (!lockFile(join(dataRoot, 'lock'))) throw new Error(`another engine is using ${dataRoot}`);
+  const shim = new ShimClient({ directory: join(execRoot, 'shim'), command: [process.execPath, shimProgram()] });
+  // The shim starts while the rest is put together: under emulation that is seconds.
+  const shimOpen = shim.open();
+  shimOpen.catch(() => {});
   const db = openDatabase(join(dataRoot, 'state.db'), [blobSchema, layerSchema, imageSchema, documentsSchema]);
   const events = new Events();
   const registry = new ContainerRegistry(new DocumentStore<ContainerRecord>(db, 'container'));
@@ -84,8 +90,6 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
     },
   });
 
-  const shim = new ShimClient({ directory: join(execRoot, 'shim'), command: [process.execPath, shimProgram()] });
-  await shim.open();
   const runtimes = new Map(RUNTIMES.filter(([, path]) => existsSync(path)));
   const defaultRuntime = config['default-runtime'] ?? [...runtimes.keys()][0] ?? 'crun';
   const runtime = new Runtime({ execRoot, shim, runtimes, defaultRuntime });
@@ -136,6 +140,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
   shim.on('event', (event) => {
     void containers.onShimEvent(event).catch((error) => log.error('exit not settled', { error: messageOf(error) }));
   });
+  await shimOpen;
   const known = await runtime.processes();
   await containers.lifecycle.restore(known);
   for (const process of known) {

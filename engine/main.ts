@@ -1,5 +1,6 @@
 import { appendFileSync, chmodSync, mkdirSync, rmSync } from 'node:fs';
 import type { Server } from 'node:http';
+import { flushCompileCache } from 'node:module';
 import { connect } from 'node:net';
 import { dirname } from 'node:path';
 
@@ -21,6 +22,8 @@ async function main(): Promise<void> {
   for (const host of options.hosts) servers.push(await listen(api, host));
   log.info('API listening', { hosts: options.hosts.join(' '), version: VERSION });
   if (options.notify) appendFileSync(options.notify, 'ready\n');
+  // With NODE_COMPILE_CACHE set, the next start needn't compile; Node would write the cache only at its end.
+  setTimeout(flushCompileCache, 2000).unref();
 
   let ending = false;
   const end = (signal: string): void => {

@@ -1,8 +1,16 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { existsSync, readFileSync } from 'node:fs';
+
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 
 import { canRun, Testbed } from './testbed.ts';
 
 const IMAGE = 'skiff/welcome';
+
+/** State letter of a process (proc(5)); Z is dead, only not yet collected by its new parent. */
+function stateOf(pid: number): string {
+  const stat = `/proc/${pid}/stat`;
+  return existsSync(stat) ? (/\) (\S)/.exec(readFileSync(stat, 'utf8'))?.[1] ?? '') : 'gone';
+}
 
 /** The docker CLI against the real engine: skiffd, shim, crun, overlay, nftables on this machine's kernel. */
 describe.skipIf(!canRun)(
@@ -166,6 +174,25 @@ describe.skipIf(!canRun)(
       const attached = await bed.docker(['attach', 'reads'], 'still read\n');
       expect(attached.stdout).toBe('got still read\n');
       await bed.ok('rm', '-f', 'lives', 'ends', 'reads');
+    });
+
+    test('when the shim dies its containers are ended, a new one starts, and restart policies apply', async () => {
+      await bed.ok('run', '-d', '--name', 'gone', IMAGE, 'sleep', '1000');
+      await bed.ok('run', '-d', '--name', 'back', '--restart', 'always', IMAGE, 'sleep', '1000');
+      const pid = Number(await bed.ok('inspect', '-f', '{{.State.Pid}}', 'gone'));
+      process.kill(bed.shimPid ?? 0, 'SIGKILL');
+      await vi.waitFor(
+        async () => {
+          expect(await bed.ok('inspect', '-f', '{{.State.Status}}', 'gone')).toBe('exited');
+          expect(await bed.ok('inspect', '-f', '{{.State.Status}} {{.RestartCount}}', 'back')).toMatch(
+            /^running [1-9]/,
+          );
+        },
+        { timeout: 15_000, interval: 200 },
+      );
+      expect(stateOf(pid)).toMatch(/^(gone|Z)$/);
+      expect(await bed.ok('run', '--rm', IMAGE, 'echo', 'works')).toBe('works');
+      await bed.ok('rm', '-f', 'gone', 'back');
     });
 
     test("bad input is the client's fault", async () => {

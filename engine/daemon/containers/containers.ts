@@ -236,7 +236,11 @@ export class Containers {
     const process = await this.execs.attach(exec);
     const client = open();
     const stdin = exec.request.AttachStdin ?? false;
-    const done = bridge(client, process, { stdin, detach: exec.request.Tty && stdin ? detach : undefined });
+    const done = bridge(client, process, {
+      stdin,
+      detach: exec.request.Tty && stdin ? detach : undefined,
+      until: exec.exited,
+    });
     try {
       await this.execs.start(exec, size);
     } catch (error) {
