@@ -18,6 +18,12 @@ export function matchesLabels(filters: Filters, labels: Readonly<Record<string, 
   });
 }
 
+/** Filters of the prune operations of containers, networks and volumes: `label` wants, `label!` spares (moby: matchLabels). */
+export function matchesPruneLabels(filters: Filters, labels: Readonly<Record<string, string>>): boolean {
+  if (!matchesLabels(filters, labels)) return false;
+  return !filters.has('label!') || !matchesLabels(filters, labels, 'label!');
+}
+
 /** A filter that takes one boolean, as `dangling=true`. */
 export function booleanFilter(filters: Filters, name: string): boolean | undefined {
   const values = filters.get(name);

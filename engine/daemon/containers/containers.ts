@@ -3,11 +3,11 @@ import type { Duplex } from 'node:stream';
 import { conflict, invalidParameter, isKind } from '../../errors.ts';
 import type { CreateRequest, EndpointSettings, Resources, RestartPolicy } from '../../model/container.ts';
 import type { ShimEvent } from '../../runtime/runtime.ts';
-import { checkFilters, type Filters, matchesLabels } from '../filters.ts';
+import { checkFilters, type Filters, matchesPruneLabels } from '../filters.ts';
 import type { ImageUsers } from '../images/images.ts';
 import type { NetworkUsers } from '../networks/networks.ts';
-import { pruneLimit } from '../networks/networks.ts';
 import type { NetworkRecord } from '../networks/record.ts';
+import { parseUntil } from '../times.ts';
 import type { VolumeUsers } from '../volumes/volumes.ts';
 import { connectContainer, disconnectContainer } from './connect.ts';
 import type { Container, WaitResult } from './container.ts';
@@ -279,15 +279,13 @@ export class Containers {
   async prune(filters: Filters): Promise<{ deleted: string[]; reclaimed: number }> {
     checkFilters(filters, ['label', 'label!', 'until']);
     const until = filters.get('until')?.[0];
-    const limit = until === undefined ? Number.POSITIVE_INFINITY : pruneLimit(until);
+    const limit = until === undefined ? Number.POSITIVE_INFINITY : parseUntil(until);
     const deleted: string[] = [];
     let reclaimed = 0;
     for (const container of this.all()) {
       const { record } = container;
-      const labels = record.config.Labels ?? {};
       if (record.state.status === 'running' || record.state.status === 'restarting') continue;
-      if (Date.parse(record.created) > limit || !matchesLabels(filters, labels)) continue;
-      if (filters.has('label!') && matchesLabels(filters, labels, 'label!')) continue;
+      if (Date.parse(record.created) > limit || !matchesPruneLabels(filters, record.config.Labels ?? {})) continue;
       const { rw } = await this.sizeOf(container);
       await this.remove(container.id, {}).catch(() => {});
       if (this.#parts.registry.byId(container.id)) continue;

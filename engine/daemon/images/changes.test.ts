@@ -1,8 +1,7 @@
 import { describe, expect, it } from 'vitest';
-
+import { parseUntil } from '../times.ts';
 import { applyChanges, words } from './changes.ts';
 import { globToRegExp } from './list.ts';
-import { parseUntil } from './times.ts';
 
 describe('--change', () => {
   it('applies Dockerfile instructions', () => {

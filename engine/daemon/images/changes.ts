@@ -1,7 +1,7 @@
 import type { ContainerDefaults, Healthcheck } from '../../content/oci.ts';
 import { invalidParameter } from '../../errors.ts';
 
-import { parseGoDuration } from './times.ts';
+import { parseGoDuration } from '../times.ts';
 
 /**
  * Dockerfile instructions that `import --change` and `commit --change` apply to an image's configuration (moby

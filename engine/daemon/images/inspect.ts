@@ -1,7 +1,6 @@
 import type { ContainerDefaults } from '../../content/oci.ts';
-
+import { timeOf } from '../times.ts';
 import type { ImageStore } from './image-store.ts';
-import { timeOf } from './times.ts';
 
 /** swagger: ImageInspect. */
 export interface ImageInspect {

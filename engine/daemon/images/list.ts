@@ -2,10 +2,9 @@ import { familiarName, parseRepository } from '../../content/reference.ts';
 import { invalidParameter } from '../../errors.ts';
 import type { ImageName } from '../../store/images.ts';
 import { booleanFilter, checkFilters, type Filters, matchesLabels } from '../filters.ts';
-
+import { parseUntil, timeOf } from '../times.ts';
 import { familiarOf, type ImageStore } from './image-store.ts';
 import type { Image } from './images.ts';
-import { parseUntil, timeOf } from './times.ts';
 
 /** swagger: ImageSummary. */
 export interface ImageSummary {

@@ -4,11 +4,10 @@ import { log } from '../../log.ts';
 import { digestHex } from '../../store/digest.ts';
 import type { ImageName } from '../../store/images.ts';
 import { booleanFilter, checkFilters, type Filters, matchesLabels } from '../filters.ts';
-
+import { parseUntil, timeOf } from '../times.ts';
 import type { ImageStore } from './image-store.ts';
 import type { Image } from './images.ts';
 import { type Deleted, removeImage } from './remove.ts';
-import { parseUntil, timeOf } from './times.ts';
 
 /** swagger: ImagePruneResponse. */
 export interface ImagesPruned {

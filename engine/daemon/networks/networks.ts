@@ -5,8 +5,9 @@ import { contains, parseSubnet, subnetText, toNumber, toText } from '../../netwo
 import type { DocumentStore } from '../../store/documents.ts';
 import { apiTime } from '../clock.ts';
 import type { Events } from '../events.ts';
-import { checkFilters, type Filters, matchesLabels } from '../filters.ts';
+import { checkFilters, type Filters, matchesLabels, matchesPruneLabels } from '../filters.ts';
 import { newId } from '../ids.ts';
+import { parseUntil } from '../times.ts';
 import type { Bridges } from './bridges.ts';
 import {
   BRIDGE_OPTION,
@@ -205,12 +206,11 @@ export class Networks {
   prune(filters: Filters): string[] {
     checkFilters(filters, ['label', 'label!', 'until']);
     const until = filters.get('until')?.[0];
-    const limit = until === undefined ? Date.now() : pruneLimit(until);
+    const limit = until === undefined ? Date.now() : parseUntil(until);
     const names: string[] = [];
     for (const network of [...this.#byId.values()]) {
       if (!this.#isDangling(network) || Date.parse(network.created) > limit) continue;
-      if (!matchesLabels(filters, network.labels)) continue;
-      if (filters.has('label!') && matchesLabels(filters, network.labels, 'label!')) continue;
+      if (!matchesPruneLabels(filters, network.labels)) continue;
       this.remove(network.id);
       names.push(network.name);
     }
@@ -221,19 +221,6 @@ export class Networks {
   usersOf(network: NetworkRecord): readonly NetworkUser[] {
     return this.#users.usersOfNetwork(network.id);
   }
-}
-
-/** `until=` of prune: a time, seconds since the epoch, or an age like 24h. Milliseconds. */
-export function pruneLimit(text: string): number {
-  if (/^\d+(\.\d+)?$/.test(text)) return Number(text) * 1000;
-  const units: Record<string, number> = { h: 3600e3, m: 60e3, s: 1e3, ms: 1 };
-  const parts = [...text.matchAll(/(\d+(?:\.\d+)?)(ms|h|m|s)/g)];
-  if (parts.length > 0 && parts.map((part) => part[0]).join('') === text) {
-    return Date.now() - parts.reduce((sum, part) => sum + Number(part[1]) * units[part[2]!]!, 0);
-  }
-  const time = Date.parse(text);
-  if (Number.isNaN(time)) throw invalidParameter(`invalid until filter: ${text}`);
-  return time;
 }
 
 function predefined(): NetworkRecord[] {

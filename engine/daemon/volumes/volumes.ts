@@ -5,7 +5,7 @@ import { conflict, invalidParameter, notFound } from '../../errors.ts';
 import type { DocumentStore } from '../../store/documents.ts';
 import { apiTime } from '../clock.ts';
 import type { Events } from '../events.ts';
-import { booleanFilter, checkFilters, type Filters, matchesLabels } from '../filters.ts';
+import { booleanFilter, checkFilters, type Filters, matchesLabels, matchesPruneLabels } from '../filters.ts';
 import { newId } from '../ids.ts';
 
 /** What is kept of a volume (swagger: Volume). Its name is its id. */
@@ -138,8 +138,7 @@ export class Volumes {
     const names: string[] = [];
     for (const volume of [...this.#byName.values()]) {
       if (!all && !volume.anonymous) continue;
-      if (this.#users.usersOfVolume(volume.name).length > 0 || !matchesLabels(filters, volume.labels)) continue;
-      if (filters.has('label!') && matchesLabels(filters, volume.labels, 'label!')) continue;
+      if (this.#users.usersOfVolume(volume.name).length > 0 || !matchesPruneLabels(filters, volume.labels)) continue;
       this.remove(volume.name);
       names.push(volume.name);
     }
