@@ -45,7 +45,8 @@ export function containerRoutes(containers: Containers): Route[] {
     }),
     route('POST', '/containers/create', async (context) => {
       const request = await context.json<CreateRequest>();
-      const result = containers.create(request, context.query.get('name') || null);
+      const name = context.query.get('name') || undefined;
+      const result = containers.create(request, { name, platform: context.query.get('platform') || undefined });
       context.reply(201, { Id: result.id, Warnings: result.warnings });
     }),
     route('POST', '/containers/prune', async (context) => {

@@ -23,8 +23,9 @@ export function volumeRoutes(volumes: Volumes): Route[] {
     route('POST', '/volumes/create', async (context) => {
       context.reply(201, view(volumes, volumes.create(await context.json<VolumeCreateRequest>())));
     }),
-    route('POST', '/volumes/prune', (context) => {
-      context.reply(200, { VolumesDeleted: volumes.prune(queryFilters(context.query)), SpaceReclaimed: 0 });
+    route('POST', '/volumes/prune', async (context) => {
+      const { names, reclaimed } = await volumes.prune(queryFilters(context.query));
+      context.reply(200, { VolumesDeleted: names, SpaceReclaimed: reclaimed });
     }),
     route('GET', '/volumes/{name}', (context) => {
       context.reply(200, view(volumes, volumes.get(context.params.name ?? '')));

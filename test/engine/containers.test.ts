@@ -176,6 +176,47 @@ describe.skipIf(!canRun)(
       await bed.ok('rm', '-f', 'lives', 'ends', 'reads');
     });
 
+    test('a process that started when its record could no longer be written is ended, and its container starts again', async () => {
+      const id = await bed.ok('run', '-d', '--name', 'stray', IMAGE, 'sleep', '1000');
+      const pid = Number(await bed.ok('inspect', '-f', '{{.State.Pid}}', 'stray'));
+      await bed.kill();
+      // As a crash between the two leaves it: the process runs, the record says that it never did.
+      bed.editRecord(id, (record) => ({ ...record, state: { status: 'created', exitCode: 0, error: '' } }));
+      await bed.start();
+      expect(stateOf(pid)).toMatch(/^(gone|Z)$/);
+      expect(await bed.ok('inspect', '-f', '{{.State.Status}}', 'stray')).toBe('created');
+      expect(await bed.ok('start', 'stray')).toBe('stray');
+      await bed.ok('rm', '-f', 'stray');
+    });
+
+    test("what can't be done is refused, not ignored", async () => {
+      const refused = async (...args: string[]) => (await bed.docker(args)).stderr;
+      expect(await refused('volume', 'create', '-o', 'type=tmpfs', 'scratch')).toContain('is not supported by this engine');
+      expect(await refused('create', '--storage-opt', 'size=1G', IMAGE)).toContain(
+        'supported only for overlay over xfs',
+      );
+      expect(await refused('create', '--platform', 'linux/s390x', '--pull', 'never', IMAGE)).toContain(
+        'does not match the specified platform (linux/s390x)',
+      );
+      expect(await bed.ok('ps', '-aq')).toBe('');
+    });
+
+    test('volume prune says what it gave back', async () => {
+      await bed.ok(
+        'run',
+        '-v',
+        '/data',
+        '--name',
+        'full',
+        IMAGE,
+        'sh',
+        '-c',
+        'head -c 3000000 /dev/zero > /data/zeros',
+      );
+      await bed.ok('rm', 'full');
+      expect(await bed.ok('volume', 'prune', '-f')).toContain('Total reclaimed space: 3MB');
+    });
+
     test('when the shim dies its containers are ended, a new one starts, and restart policies apply', async () => {
       await bed.ok('run', '-d', '--name', 'gone', IMAGE, 'sleep', '1000');
       await bed.ok('run', '-d', '--name', 'back', '--restart', 'always', IMAGE, 'sleep', '1000');

@@ -3,6 +3,7 @@ import { execFile, spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 
 import { ensureVmImage } from '../../resources/vm/image.ts';
 import { dockerCli } from '../../scripts/setup.mjs';
@@ -57,6 +58,14 @@ export class Testbed implements AsyncDisposable {
   /** The container's log file, as it lies on disk. */
   logFile(id: string): string {
     return readFileSync(join(this.data, 'lib/containers', id, `${id}-json.log`), 'utf8');
+  }
+
+  /** Changes a container's record behind a dead engine's back. */
+  editRecord(id: string, change: (record: object) => object): void {
+    using db = new DatabaseSync(join(this.data, 'lib/state.db'));
+    const row = db.prepare("SELECT body FROM documents WHERE noun = 'container' AND id = ?").get(id);
+    const body = JSON.stringify(change(JSON.parse(String(row?.body))));
+    db.prepare("UPDATE documents SET body = ? WHERE noun = 'container' AND id = ?").run(body, id);
   }
 
   /** SIGKILL: containers and shim live on. */

@@ -62,8 +62,9 @@ export class Containers {
     return this.#parts.registry.all();
   }
 
-  create(request: CreateRequest, name: string | null): CreateResult {
-    return createContainer(this.#parts, request, name);
+  /** @param options.platform refuses an image that can't serve it */
+  create(request: CreateRequest, options: { name?: string; platform?: string }): CreateResult {
+    return createContainer(this.#parts, request, options);
   }
 
   async start(reference: string): Promise<void> {

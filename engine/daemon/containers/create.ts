@@ -24,14 +24,19 @@ export interface CreateResult {
 export const containerDirectory = (dataRoot: string, id: string): string => join(dataRoot, 'containers', id);
 
 /** POST /containers/create. Nothing is left behind when it fails. */
-export function createContainer(parts: ContainerParts, request: CreateRequest, name: string | null): CreateResult {
+export function createContainer(
+  parts: ContainerParts,
+  request: CreateRequest,
+  options: { readonly name?: string; readonly platform?: string },
+): CreateResult {
+  const { name } = options;
   const { HostConfig: hostRequest, NetworkingConfig, ...configRequest } = request;
   const host: HostConfig = { ...(hostRequest ?? {}) };
   checkCreate(configRequest, host);
   if (name) parts.registry.checkName(name);
   if (host.Runtime) parts.runtime.checkName(host.Runtime);
   if (!configRequest.Image) throw invalidParameter('config cannot be empty in order to create a container');
-  const image = parts.images.get(configRequest.Image);
+  const image = parts.images.get(configRequest.Image, options.platform);
   const id = newId();
   const config = mergeImage(configRequest, image);
   if (commandOf(config).length === 0) throw invalidParameter('no command specified');

@@ -1,3 +1,5 @@
+import { setTimeout as delay } from 'node:timers/promises';
+
 import { messageOf } from '../../errors.ts';
 import { log } from '../../log.ts';
 import type { ProcessExit, ProcessInfo } from '../../runtime/runtime.ts';
@@ -10,6 +12,11 @@ import { discard } from './remove.ts';
 import { RestartDelay, wantsRestart, wantsStartWithEngine } from './restart.ts';
 import { startContainer } from './start.ts';
 import { type StopOptions, stopContainer } from './stop.ts';
+
+const SIGKILL = 9;
+/** A killed process may still be writing out: 100 × 50 ms. */
+const STRAY_TRIES = 100;
+const STRAY_PAUSE_MS = 50;
 
 /** Starts, ends and brings back containers: the one place where exits, restart policies and auto-remove meet. */
 export class Lifecycle {
@@ -127,6 +134,7 @@ export class Lifecycle {
    * code, what is gone without a trace (the machine was off) has ended with 255 as in Docker, and policies apply.
    */
   async restore(known: readonly ProcessInfo[]): Promise<void> {
+    await this.#endStrays(known);
     const byKey = new Map(known.map((process) => [process.key, process]));
     for (const container of this.#parts.registry.all()) {
       const { state } = container.record;
@@ -147,6 +155,33 @@ export class Lifecycle {
       void this.start(container).catch((error) =>
         log.warn('container not started with the engine', { container: container.id, error: messageOf(error) }),
       );
+    }
+  }
+
+  /**
+   * Ends processes that no record speaks of: the engine died after it had started them and before it wrote so. Nobody was
+   * told of their start, so nobody misses them; what they left is removed, that the container can be started again.
+   */
+  async #endStrays(known: readonly ProcessInfo[]): Promise<void> {
+    const { registry, runtime } = this.#parts;
+    for (const process of known) {
+      const record = registry.byId(process.container)?.record;
+      const expected = record?.state.status === 'running' && record.state.pid === process.pid;
+      if (process.key !== process.container || process.exit || expected) continue;
+      log.warn('ending a container process that no record speaks of', { container: process.key, pid: process.pid });
+      await runtime.signal(process.key, SIGKILL);
+      await this.#gone(process.key);
+      runtime.cleanUp(process.key, record?.hostConfig.Runtime ?? '', record?.hostConfig.CgroupParent);
+      await runtime.forget(process.key).catch(() => {});
+    }
+  }
+
+  /** Waits until the shim has seen a killed process end. */
+  async #gone(key: string): Promise<void> {
+    for (let tries = 0; tries < STRAY_TRIES; tries++) {
+      const found = (await this.#parts.runtime.processes()).find((process) => process.key === key);
+      if (!found || found.exit) return;
+      await delay(STRAY_PAUSE_MS);
     }
   }
 

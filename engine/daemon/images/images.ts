@@ -135,8 +135,12 @@ export class Images {
     this.#pusher = new Pusher(this.#store, this.#registries);
   }
 
-  /** By name[:tag][@digest], id or unique id prefix. Throws notFound `No such image: x:latest`. */
-  get(reference: string): Image {
+  /**
+   * By name[:tag][@digest], id or unique id prefix. Throws notFound `No such image: x:latest`.
+   * @param platform `os[/arch[/variant]]` that the image must be able to serve
+   */
+  get(reference: string, platform?: string): Image {
+    if (platform) this.#checkPlatform(reference, parsePlatform(platform, this.#store.platform));
     return this.#store.get(reference);
   }
 

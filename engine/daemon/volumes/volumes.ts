@@ -1,7 +1,8 @@
 import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 
-import { conflict, invalidParameter, notFound } from '../../errors.ts';
+import { conflict, invalidParameter, notFound, notImplemented } from '../../errors.ts';
+import { measure } from '../../snapshots/changes.ts';
 import type { DocumentStore } from '../../store/documents.ts';
 import { apiTime } from '../clock.ts';
 import type { Events } from '../events.ts';
@@ -87,6 +88,8 @@ export class Volumes {
       if (!['type', 'o', 'device', 'size'].includes(key)) {
         throw invalidParameter(`create ${name}: invalid option: ${JSON.stringify(key)}`);
       }
+      // Better none than a volume that quietly isn't what was asked for.
+      throw notImplemented(`create ${name}: option ${JSON.stringify(key)} is not supported by this engine`);
     }
     const labels = anonymous ? { ...request.Labels, [ANONYMOUS_LABEL]: '' } : (request.Labels ?? {});
     const volume: VolumeRecord = { id: name, name, driver: 'local', created: apiTime(), labels, options, anonymous };
@@ -131,18 +134,23 @@ export class Volumes {
     );
   }
 
-  /** Removes unused anonymous volumes, or all unused with filter all=true. @returns their names */
-  prune(filters: Filters): string[] {
+  /** Removes unused anonymous volumes, or all unused with filter all=true. @returns their names and bytes */
+  async prune(filters: Filters): Promise<{ names: string[]; reclaimed: number }> {
     checkFilters(filters, ['all', 'label', 'label!']);
     const all = booleanFilter(filters, 'all') ?? false;
     const names: string[] = [];
+    let reclaimed = 0;
     for (const volume of [...this.#byName.values()]) {
       if (!all && !volume.anonymous) continue;
       if (this.#users.usersOfVolume(volume.name).length > 0 || !matchesPruneLabels(filters, volume.labels)) continue;
+      const size = await measure(this.mountpointOf(volume.name));
+      // Taken by a new container, or removed, while it was being measured.
+      if (!this.has(volume.name) || this.#users.usersOfVolume(volume.name).length > 0) continue;
       this.remove(volume.name);
       names.push(volume.name);
+      reclaimed += size;
     }
-    this.#events.publish('volume', 'prune', '', { reclaimed: '0' });
-    return names;
+    this.#events.publish('volume', 'prune', '', { reclaimed: String(reclaimed) });
+    return { names, reclaimed };
   }
 }
