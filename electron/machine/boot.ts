@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import { closeSync, existsSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { BrokenAccelerators } from './accelerator-memory.ts';
 import { qemuArguments, type VmSpec } from './arguments.ts';
 import { GuestControl } from './control.ts';
 import { ensureDisk } from './disk.ts';
@@ -14,7 +15,7 @@ import { accelerators, defaultResources, findQemu, type Host, qemuInstallHint } 
 import { isAlive, killProcess, processId, waitForExit } from './process.ts';
 import { QmpClient } from './qmp.ts';
 import { type QemuRecord, Session } from './session.ts';
-import { type BootTiming, MachineError, type MachineOptions, type StartStep } from './types.ts';
+import { type Accelerator, type BootTiming, MachineError, type MachineOptions, type StartStep } from './types.ts';
 
 export interface BootContext {
   options: MachineOptions;
@@ -34,7 +35,14 @@ export interface Booted {
 }
 
 /** Generous: a limit only has to tell a slow machine (emulated, on a busy host) from one that will never be ready. */
-const LIMITS_MS = { qemu: 20_000, kernel: 90_000, ssh: 120_000, engine: 180_000, diskCheck: 1_800_000 };
+const LIMITS_MS = {
+  qemu: 20_000,
+  acceleratedKernel: 20_000,
+  kernel: 90_000,
+  ssh: 120_000,
+  engine: 180_000,
+  diskCheck: 1_800_000,
+};
 const ADOPT_LIMIT_MS = 4_000;
 
 /** The caller holds the lock on the data disk. Throws MachineError with its step; kills nothing that it started. */
@@ -61,8 +69,7 @@ export async function boot(context: BootContext): Promise<Booted> {
   let session = adopted;
   if (!session) {
     await ensureDisk(paths.dataDisk, options.diskGb ?? defaultResources(host).diskGb, qemu.img);
-    enter('qemu');
-    session = await startQemu(context, qemu.system, key);
+    session = await startWithBestAccelerator(context, qemu.system, key, enter);
   }
   context.onSession(session);
   await session.readSshPort();
@@ -117,13 +124,64 @@ async function adoptLeftOver(context: BootContext): Promise<Session | undefined>
   return undefined;
 }
 
-async function startQemu(context: BootContext, binary: string, key: SshKey): Promise<Session> {
+/**
+ * A hypervisor may be there and not work (nested virtualisation, half a /dev/kvm): QEMU then ends at once, or the guest never says
+ * a word. The next accelerator is tried instead, and which one failed is remembered, so that the next start does not wait for it.
+ */
+async function startWithBestAccelerator(
+  context: BootContext,
+  binary: string,
+  key: SshKey,
+  enter: (step: StartStep) => void,
+): Promise<Session> {
+  const { options, paths, host, signal } = context;
+  const broken = new BrokenAccelerators(paths.brokenAccelerators);
+  const known = accelerators(host, options.image.arch);
+  const wanted = options.accelerator ? [options.accelerator] : broken.without(known);
+  for (const [index, accelerator] of wanted.entries()) {
+    enter('qemu');
+    const isLast = index === wanted.length - 1;
+    let session: Session | undefined;
+    try {
+      session = await startQemu(context, binary, key, wanted.slice(index));
+      const started = session;
+      if (isLast || started.record.accelerator === 'tcg') return started;
+      started.control.send('status');
+      await started.until(
+        'kernel',
+        () => started.greeted,
+        () => LIMITS_MS.acceleratedKernel,
+        signal,
+      );
+      return started;
+    } catch (error) {
+      session?.close();
+      if (session) await endQemu(session.record, paths);
+      const reason = error instanceof MachineError ? error.kind : undefined;
+      if (isLast || (reason !== 'qemu-failed' && reason !== 'timeout')) throw error;
+      broken.add(accelerator);
+    }
+  }
+  throw new MachineError('qemu-failed', 'No accelerator is left to run the machine with.', { step: 'qemu' });
+}
+
+async function endQemu(record: QemuRecord, paths: MachinePaths): Promise<void> {
+  killProcess(record, 'SIGKILL');
+  await waitForExit(record, 5_000);
+  rmSync(paths.qemuState, { force: true });
+}
+
+async function startQemu(
+  context: BootContext,
+  binary: string,
+  key: SshKey,
+  wanted: readonly Accelerator[],
+): Promise<Session> {
   const { options, paths, host, signal } = context;
   const resources = defaultResources(host);
-  const wanted = options.accelerator ? [options.accelerator] : accelerators(host, options.image.arch);
   const spec: VmSpec = {
     arch: options.image.arch,
-    accelerators: wanted,
+    accelerators: [...wanted],
     cpus: options.cpus ?? resources.cpus,
     memoryMb: options.memoryMb ?? resources.memoryMb,
     kernel: options.image.kernel,
@@ -166,9 +224,7 @@ async function startQemu(context: BootContext, binary: string, key: SshKey): Pro
     writeFileSync(paths.qemuState, JSON.stringify(record), { mode: 0o600 });
     return session;
   } catch (error) {
-    killProcess(record, 'SIGKILL');
-    await waitForExit(record, 5_000);
-    rmSync(paths.qemuState, { force: true });
+    await endQemu(record, paths);
     if (early.signal.aborted) throw qemuEnded(tailFile(paths.qemuLog, 10));
     throw error;
   }

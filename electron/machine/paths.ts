@@ -17,6 +17,8 @@ export interface MachinePaths {
   engineLog: string;
   qemuLog: string;
   verified: string;
+  /** accelerators that did not run the machine */
+  brokenAccelerators: string;
   qmp: string;
   control: string;
   /** qmp and control are Windows pipe names as QEMU takes them; `pipeFile` makes what Node connects to */
@@ -49,6 +51,7 @@ export function machinePaths(home: string, platform: NodeJS.Platform = process.p
     engineLog: join(dir, 'engine.log'),
     qemuLog: join(dir, 'qemu.log'),
     verified: join(dir, 'verified.json'),
+    brokenAccelerators: join(dir, 'broken-accelerators.json'),
     qmp: socket('qmp'),
     control: socket('control'),
     pipes,
