@@ -6,8 +6,10 @@ import { execRoutes } from './api/execs.ts';
 import { imageRoutes } from './api/images.ts';
 import { networkRoutes } from './api/networks.ts';
 import type { Route } from './api/router.ts';
+import { standaloneRoutes } from './api/standalone.ts';
 import { systemRoutes } from './api/system.ts';
 import { volumeRoutes } from './api/volumes.ts';
+import type { DaemonConfig } from './config.ts';
 import { Containers, usersOf } from './daemon/containers/containers.ts';
 import type { ContainerRecord } from './daemon/containers/record.ts';
 import { isRunning } from './daemon/containers/record.ts';
@@ -19,11 +21,13 @@ import { Networks } from './daemon/networks/networks.ts';
 import { Ports } from './daemon/networks/ports.ts';
 import type { NetworkRecord } from './daemon/networks/record.ts';
 import { engineId } from './daemon/system/identity.ts';
+import type { Metric } from './daemon/system/metrics.ts';
 import { System } from './daemon/system/system.ts';
 import { type VolumeRecord, Volumes } from './daemon/volumes/volumes.ts';
 import { messageOf } from './errors.ts';
 import { cgroupVersion } from './linux/cgroups.ts';
 import { lockFile } from './linux/lock.ts';
+import { LiveConfig, type Reloaded } from './live-config.ts';
 import { log } from './log.ts';
 import { HostChannel } from './network/host-channel.ts';
 import { Sandboxes } from './network/sandbox.ts';
@@ -55,13 +59,17 @@ const DEFAULT_SHUTDOWN_SECONDS = 15;
 /** The assembled engine: what main.ts listens with and ends. */
 export interface Engine {
   readonly routes: readonly Route[];
-  /** Stops containers by their own rules, then the shim, and takes the network away. */
+  readonly metrics: () => readonly Metric[];
+  /** Reads daemon.json again; throws for a bad one, and nothing has changed then. */
+  reload(): Reloaded & { readonly config: DaemonConfig };
+  /** Stops containers by their own rules, then the shim, and takes the network away; with live-restore all of them stay. */
   shutDown(): Promise<void>;
 }
 
 /** Puts the parts together, in the order in which they need each other, and takes over what an earlier engine left. */
 export async function startEngine(options: EngineOptions): Promise<Engine> {
   const { dataRoot, execRoot, config } = options;
+  const live = new LiveConfig(options.configFile, config);
   mkdirSync(dataRoot, { recursive: true, mode: 0o710 });
   mkdirSync(execRoot, { recursive: true, mode: 0o710 });
   if (!lockFile(join(dataRoot, 'lock'))) throw new Error(`another engine is using ${dataRoot}`);
@@ -81,17 +89,31 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
     users,
     events: ({ type, action, id, attributes }) => events.publish(type, action, id, attributes),
     settings: {
-      mirrors: config['registry-mirrors'],
-      insecureRegistries: config['insecure-registries'],
-      maxConcurrentDownloads: config['max-concurrent-downloads'],
-      maxConcurrentUploads: config['max-concurrent-uploads'],
-      maxDownloadAttempts: config['max-download-attempts'],
+      get mirrors() {
+        return live.current['registry-mirrors'];
+      },
+      get insecureRegistries() {
+        return live.current['insecure-registries'];
+      },
+      get maxConcurrentDownloads() {
+        return live.current['max-concurrent-downloads'];
+      },
+      get maxConcurrentUploads() {
+        return live.current['max-concurrent-uploads'];
+      },
+      get maxDownloadAttempts() {
+        return live.current['max-download-attempts'];
+      },
       hostLoopback: options.hostGatewayIp,
+      env: proxyEnvironment(config),
     },
   });
 
   const runtimes = new Map(RUNTIMES.filter(([, path]) => existsSync(path)));
+  for (const [name, { path }] of Object.entries(config.runtimes ?? {})) runtimes.set(name, path);
   const defaultRuntime = config['default-runtime'] ?? [...runtimes.keys()][0] ?? 'crun';
+  if (!runtimes.has(defaultRuntime))
+    throw new Error(`default-runtime: unknown or invalid runtime name: ${defaultRuntime}`);
   const runtime = new Runtime({ execRoot, shim, runtimes, defaultRuntime });
 
   const host = options.hostChannel ? new HostChannel() : undefined;
@@ -168,8 +190,10 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
     defaultRuntime,
     containers,
     images,
-    labels: config.labels ?? [],
-    registry: { mirrors: config['registry-mirrors'] ?? [], insecure: config['insecure-registries'] ?? [] },
+    volumes,
+    events,
+    config: () => live.current,
+    proxies: proxyEnvironment(config),
   });
   return {
     routes: [
@@ -179,9 +203,24 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
       ...networkRoutes(networks, containers),
       ...volumeRoutes(volumes),
       ...imageRoutes(images),
+      ...standaloneRoutes(),
     ].map((entry) => afterPreload(entry, preloaded)),
+    metrics: () => system.metrics(),
+    reload() {
+      const reloaded = live.reload();
+      system.publishReload();
+      return { ...reloaded, config: live.current };
+    },
     async shutDown() {
-      await containers.lifecycle.shutDown(config['shutdown-timeout'] ?? DEFAULT_SHUTDOWN_SECONDS);
+      ending = live.current['live-restore'] === true;
+      if (ending) {
+        // Shim, containers, their network and ports stay; the next engine takes them over.
+        shim.close();
+        host?.close();
+        db.close();
+        return;
+      }
+      await containers.lifecycle.shutDown(live.current['shutdown-timeout'] ?? DEFAULT_SHUTDOWN_SECONDS);
       ending = true;
       const held = await shim.shutdown();
       if (held) log.warn('the shim stays', { reason: held });
@@ -203,6 +242,24 @@ function afterPreload(entry: Route, preloaded: Promise<void>): Route {
       await entry.handler(context);
     },
   };
+}
+
+/** `proxies` of daemon.json before the environment, as dockerd does. */
+function proxyEnvironment({ proxies = {} }: DaemonConfig): Record<string, string | undefined> {
+  const names = [
+    ['HTTP_PROXY', proxies['http-proxy']],
+    ['HTTPS_PROXY', proxies['https-proxy']],
+    ['NO_PROXY', proxies['no-proxy']],
+  ] as const;
+  const set = names.flatMap(([name, value]) =>
+    value === undefined
+      ? []
+      : [
+          [name, value],
+          [name.toLowerCase(), value],
+        ],
+  );
+  return { ...process.env, ...Object.fromEntries(set) };
 }
 
 /** The shim's program lies beside this one: bundled, or as source. */

@@ -1,37 +1,70 @@
-import { appendFileSync, chmodSync, mkdirSync, rmSync } from 'node:fs';
-import type { Server } from 'node:http';
+import { appendFileSync } from 'node:fs';
 import { flushCompileCache } from 'node:module';
-import { connect } from 'node:net';
-import { dirname } from 'node:path';
 
+import { Listeners } from './api/listeners.ts';
+import { MetricsServer } from './api/metrics.ts';
 import { ApiServer } from './api/server.ts';
+import type { DaemonConfig } from './config.ts';
 import { VERSION } from './daemon/system/identity.ts';
-import { startEngine } from './engine.ts';
+import { type Engine, startEngine } from './engine.ts';
 import { messageOf } from './errors.ts';
 import { log, setLogLevel } from './log.ts';
 import { parseOptions } from './options.ts';
 
-/** skiffd: parses its command line, starts the engine, listens, and ends in order when told to. */
+/** skiffd: parses its command line, starts the engine, listens, reloads and ends when told to. */
 async function main(): Promise<void> {
   const options = parseOptions(process.argv.slice(2));
-  if (options.config.debug) setLogLevel('debug');
-  for (const host of options.hosts) await refuseSecond(host);
+  const { config } = options;
+  // Its addresses and certificates belong to what can be wrong with a configuration.
+  const listeners = new Listeners(options.hosts, config);
+  if (options.validate) {
+    console.log('configuration OK');
+    return;
+  }
+  setLogLevel(levelOf(config));
+  await listeners.refuseSecond();
+  const metrics = config['metrics-addr'] ? new MetricsServer(config['metrics-addr']) : undefined;
   const engine = await startEngine(options);
-  const api = new ApiServer(engine.routes, `Skiff/${VERSION} (linux)`);
-  const servers: Server[] = [];
-  for (const host of options.hosts) servers.push(await listen(api, host));
+  const api = new ApiServer(engine.routes, { product: `Skiff/${VERSION} (linux)`, experimental: config.experimental });
+  await listeners.open(api);
+  await metrics?.open(engine.metrics);
   log.info('API listening', { hosts: options.hosts.join(' '), version: VERSION });
   if (options.notify) appendFileSync(options.notify, 'ready\n');
   // With NODE_COMPILE_CACHE set, the next start needn't compile; Node would write the cache only at its end.
   setTimeout(flushCompileCache, 2000).unref();
+  process.on('SIGHUP', () => reload(engine));
+  endOnSignal(engine, () => {
+    listeners.close();
+    metrics?.close();
+  });
+}
 
+function levelOf(config: DaemonConfig): 'debug' | 'info' | 'warning' | 'error' {
+  if (config.debug) return 'debug';
+  const level = config['log-level'] ?? 'info';
+  if (level === 'warn') return 'warning';
+  return level === 'fatal' ? 'error' : level;
+}
+
+function reload(engine: Engine): void {
+  try {
+    const { config, applied, waiting } = engine.reload();
+    setLogLevel(levelOf(config));
+    log.info('configuration reloaded', { applied: applied.join(' '), waiting: waiting.join(' ') });
+    if (waiting.length > 0) log.warn('these keys of daemon.json need a restart', { keys: waiting.join(' ') });
+  } catch (error) {
+    log.error('configuration not reloaded: everything stays as it was', { error: messageOf(error) });
+  }
+}
+
+function endOnSignal(engine: Engine, stopListening: () => void): void {
   let ending = false;
   const end = (signal: string): void => {
     // A second signal means: now.
     if (ending) process.exit(1);
     ending = true;
     log.info('shutting down', { signal });
-    for (const server of servers) server.close();
+    stopListening();
     engine.shutDown().then(
       () => process.exit(0),
       (error) => {
@@ -41,43 +74,6 @@ async function main(): Promise<void> {
     );
   };
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => end(signal));
-}
-
-/** Two engines on one socket would take over each other's containers. */
-function refuseSecond(host: string): Promise<void> {
-  const path = unixPath(host);
-  if (!path) return Promise.resolve();
-  return new Promise((resolve, reject) => {
-    const probe = connect(path);
-    probe.once('error', () => resolve());
-    probe.once('connect', () => {
-      probe.destroy();
-      reject(new Error(`another engine is listening on ${path}`));
-    });
-  });
-}
-
-const unixPath = (host: string): string | undefined =>
-  host.startsWith('unix://') ? host.slice('unix://'.length) : undefined;
-
-function listen(api: ApiServer, host: string): Promise<Server> {
-  const server = api.create();
-  const path = unixPath(host);
-  return new Promise((resolve, reject) => {
-    server.once('error', reject);
-    if (path) {
-      mkdirSync(dirname(path), { recursive: true });
-      rmSync(path, { force: true });
-      server.listen(path, () => {
-        chmodSync(path, 0o660);
-        resolve(server);
-      });
-      return;
-    }
-    const tcp = /^tcp:\/\/([^:]+):(\d+)$/.exec(host);
-    if (!tcp) throw new Error(`invalid host ${host}: unix:///path or tcp://address:port`);
-    server.listen(Number(tcp[2]), tcp[1], () => resolve(server));
-  });
 }
 
 process.on('unhandledRejection', (error) => log.error('unhandled rejection', { error: messageOf(error) }));

@@ -1,13 +1,14 @@
-import { existsSync, readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 
-import { messageOf } from './errors.ts';
+import { type DaemonConfig, readConfig } from './config.ts';
+
+export type { DaemonConfig } from './config.ts';
 
 /** How skiffd is started. Paths are those of the machine it runs on. */
 export interface EngineOptions {
   readonly dataRoot: string;
   readonly execRoot: string;
-  /** unix:///path or tcp://host:port; at least one. */
+  /** unix:///path, tcp://host:port or fd://; those of the command line and those of daemon.json, at least one. */
   readonly hosts: readonly string[];
   readonly configFile: string | undefined;
   /** Folder of image archives that are loaded at start. */
@@ -18,23 +19,12 @@ export interface EngineOptions {
   readonly hostChannel: string | undefined;
   /** Gets the line `ready` when the API answers. */
   readonly notify: string | undefined;
+  /** Only check daemon.json. */
+  readonly validate: boolean;
   readonly config: DaemonConfig;
 }
 
-/** The part of daemon.json that the engine knows. */
-export interface DaemonConfig {
-  readonly debug?: boolean;
-  readonly dns?: readonly string[];
-  readonly labels?: readonly string[];
-  readonly 'registry-mirrors'?: readonly string[];
-  readonly 'insecure-registries'?: readonly string[];
-  readonly 'max-concurrent-downloads'?: number;
-  readonly 'max-concurrent-uploads'?: number;
-  readonly 'max-download-attempts'?: number;
-  readonly 'default-runtime'?: string;
-  readonly 'shutdown-timeout'?: number;
-}
-
+/** Throws for an unknown option, and for a daemon.json that can't be followed. */
 export function parseOptions(argv: readonly string[]): EngineOptions {
   const { values } = parseArgs({
     args: [...argv],
@@ -47,26 +37,21 @@ export function parseOptions(argv: readonly string[]): EngineOptions {
       'host-gateway-ip': { type: 'string' },
       'host-channel': { type: 'string' },
       notify: { type: 'string' },
+      validate: { type: 'boolean', default: false },
     },
   });
+  const config = readConfig(values['config-file']);
+  const hosts = [...(values.host ?? []), ...(config.hosts ?? [])];
   return {
     dataRoot: values['data-root'],
     execRoot: values['exec-root'],
-    hosts: values.host ?? ['unix:///run/skiff/docker.sock'],
+    hosts: hosts.length > 0 ? hosts : ['unix:///run/skiff/docker.sock'],
     configFile: values['config-file'],
     preload: values.preload,
-    hostGatewayIp: values['host-gateway-ip'],
+    hostGatewayIp: config['host-gateway-ip'] ?? values['host-gateway-ip'],
     hostChannel: values['host-channel'],
     notify: values.notify,
-    config: readConfig(values['config-file']),
+    validate: values.validate,
+    config,
   };
-}
-
-function readConfig(path: string | undefined): DaemonConfig {
-  if (!path || !existsSync(path)) return {};
-  try {
-    return JSON.parse(readFileSync(path, 'utf8')) as DaemonConfig;
-  } catch (error) {
-    throw new Error(`unable to configure the engine with file ${path}: ${messageOf(error)}`);
-  }
 }

@@ -1,6 +1,8 @@
-import { createServer, type IncomingMessage, type Server, ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerOptions, ServerResponse } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import type { TlsOptions } from 'node:tls';
 
 import { isKind, notFound } from '../errors.ts';
 import { log } from '../log.ts';
@@ -10,26 +12,43 @@ import { type Route, Router } from './router.ts';
 import { API, splitVersion, versionText } from './version.ts';
 
 /** Headers every answer carries, as dockerd's (moby: server/middleware/version.go). */
-export const standardHeaders = (product: string): Record<string, string> => ({
+const standardHeaders = ({ product, experimental = false }: Identity): Record<string, string> => ({
   'Api-Version': versionText(API.max),
-  'Docker-Experimental': 'false',
+  'Docker-Experimental': String(experimental),
   Ostype: 'linux',
   Server: product,
 });
+
+/** What the engine says of itself with every answer. */
+export interface Identity {
+  readonly product: string;
+  readonly experimental?: boolean;
+}
+
+/** Requests may take as long as they like (attach, events, a build's context), but their headers may not. */
+const LIMITS: ServerOptions = { keepAliveTimeout: 60_000, requestTimeout: 0, headersTimeout: 30_000 };
 
 /** The Docker Engine API over HTTP: finds the route, runs its handler, turns what it throws into an answer. */
 export class ApiServer {
   readonly #router: Router;
   readonly #headers: Record<string, string>;
 
-  constructor(routes: readonly Route[], product: string) {
+  constructor(routes: readonly Route[], identity: Identity) {
     this.#router = new Router(routes);
-    this.#headers = standardHeaders(product);
+    this.#headers = standardHeaders(identity);
   }
 
   /** A server ready to listen. */
   create(): Server {
-    const server = createServer({ keepAliveTimeout: 60_000, requestTimeout: 0, headersTimeout: 30_000 });
+    return this.#serveOn(createServer(LIMITS));
+  }
+
+  /** The same behind TLS; with `requestCert` only clients of that authority get in. */
+  createTls(options: TlsOptions): Server {
+    return this.#serveOn(createTlsServer({ ...LIMITS, ...options }));
+  }
+
+  #serveOn<T extends Server>(server: T): T {
     server.on('request', (request, response) => void this.#serve(request, response, undefined));
     // Requests with an Upgrade header leave Node's HTTP handling: attach and exec take the connection over.
     server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => {

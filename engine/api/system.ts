@@ -29,6 +29,9 @@ export function systemRoutes(system: System, events: Events): Route[] {
       context.reply(200, await system.version({ version: versionText(API.max), minVersion: versionText(API.min) }));
     }),
     route('GET', '/info', async (context) => context.reply(200, await system.info())),
+    route('GET', '/system/df', async (context) => {
+      context.reply(200, await system.diskUsage(context.query.getAll('type')));
+    }),
     route('GET', '/events', (context) => streamEvents(events, context)),
   ];
 }

@@ -26,7 +26,20 @@ export class Events {
   readonly #history: EngineEvent[] = [];
   readonly #listeners = new Set<(event: EngineEvent) => void>();
 
+  #published = 0;
+
+  /** How many there were since the engine started. */
+  get published(): number {
+    return this.#published;
+  }
+
+  /** How many clients listen now. */
+  get listeners(): number {
+    return this.#listeners.size;
+  }
+
   publish(type: EventType, action: string, id: string, attributes: Readonly<Record<string, string>> = {}): void {
+    this.#published++;
     const now = Date.now();
     const event: EngineEvent = {
       Type: type,

@@ -9,6 +9,7 @@ import { errorFromAnswer, RegistryError } from './errors.ts';
 import { isInsecure } from './hosts.ts';
 import { type Answer, type RequestOptions, readBody, Transport } from './transport.ts';
 
+/** Read at each use: what a reload of the configuration changes has its effect on the next operation. */
 export interface RegistrySettings {
   readonly mirrors?: readonly string[];
   readonly insecureRegistries?: readonly string[];
@@ -35,19 +36,23 @@ export interface Endpoint {
 /** All registries: their connections, which of them speak plain HTTP, and how often to try again. */
 export class Registries {
   readonly transport: Transport;
-  readonly attempts: number;
   readonly #settings: RegistrySettings;
   readonly #plain = new Set<string>();
 
   constructor(settings: RegistrySettings = {}) {
     this.#settings = settings;
-    this.attempts = settings.maxDownloadAttempts ?? 5;
     this.transport = new Transport({
-      insecureRegistries: settings.insecureRegistries ?? [],
+      get insecureRegistries() {
+        return settings.insecureRegistries ?? [];
+      },
       certsDir: settings.certsDir ?? '/etc/docker/certs.d',
       hostLoopback: settings.hostLoopback,
       env: settings.env ?? process.env,
     });
+  }
+
+  get attempts(): number {
+    return this.#settings.maxDownloadAttempts ?? 5;
   }
 
   /** Where to ask for a repository of this domain, in order. */

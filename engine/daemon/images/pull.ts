@@ -46,7 +46,7 @@ export class Puller {
   constructor(store: ImageStore, registries: Registries) {
     this.#store = store;
     this.#registries = registries;
-    this.#slots = new Slots(store.settings.maxConcurrentDownloads ?? DEFAULT_DOWNLOADS);
+    this.#slots = new Slots(() => store.settings.maxConcurrentDownloads ?? DEFAULT_DOWNLOADS);
     this.#downloads = new SharedWork((blob) => store.blobs.discard(blob));
     this.#layers = new SharedWork(({ blob, layer }) => {
       blob.release();

@@ -46,7 +46,7 @@ export class Pusher {
   constructor(store: ImageStore, registries: Registries) {
     this.#store = store;
     this.#registries = registries;
-    this.#slots = new Slots(store.settings.maxConcurrentUploads ?? DEFAULT_UPLOADS);
+    this.#slots = new Slots(() => store.settings.maxConcurrentUploads ?? DEFAULT_UPLOADS);
   }
 
   /** Without a tag, all tags of the repository. */

@@ -69,7 +69,7 @@ describe('shared work', () => {
 
 describe('slots', () => {
   it('let so many work at once, in order, and forget who has gone', async () => {
-    const slots = new Slots(2);
+    const slots = new Slots(() => 2);
     const controller = new AbortController();
     let running = 0;
     let most = 0;

@@ -2,16 +2,22 @@ import { cancelled } from '../../errors.ts';
 
 /** At most so many at once, in the order they asked (max-concurrent-downloads, -uploads). */
 export class Slots {
-  #free: number;
+  #used = 0;
+  readonly #count: () => number;
   readonly #waiting: (() => void)[] = [];
 
-  constructor(count: number) {
-    this.#free = Math.max(1, count);
+  /** @param count asked each time, so that it may change while the engine runs */
+  constructor(count: () => number) {
+    this.#count = count;
+  }
+
+  get #full(): boolean {
+    return this.#used >= Math.max(1, this.#count());
   }
 
   /** True when the next `use` would have to wait. */
   get busy(): boolean {
-    return this.#free === 0;
+    return this.#full;
   }
 
   async use<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
@@ -25,8 +31,8 @@ export class Slots {
 
   #take(signal: AbortSignal): Promise<void> {
     if (signal.aborted) return Promise.reject(cancelled());
-    if (this.#free > 0) {
-      this.#free--;
+    if (!this.#full) {
+      this.#used++;
       return Promise.resolve();
     }
     return new Promise((resolve, reject) => {
@@ -44,8 +50,12 @@ export class Slots {
   }
 
   #give(): void {
-    const next = this.#waiting.shift();
-    if (next) next();
-    else this.#free++;
+    this.#used--;
+    while (!this.#full) {
+      const next = this.#waiting.shift();
+      if (!next) return;
+      this.#used++;
+      next();
+    }
   }
 }

@@ -1,11 +1,14 @@
 import { execFile } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { arch, cpus, hostname, release, totalmem } from 'node:os';
 import { promisify } from 'node:util';
 
 import type { Containers } from '../containers/containers.ts';
+import type { Events } from '../events.ts';
 import type { Images } from '../images/images.ts';
+import { type DiskUsageParts, diskUsage } from './disk-usage.ts';
 import { VERSION } from './identity.ts';
+import { engineMetrics, type Metric } from './metrics.ts';
 
 const run = promisify(execFile);
 
@@ -24,8 +27,24 @@ export interface SystemParts {
   readonly defaultRuntime: string;
   readonly containers: Containers;
   readonly images: Images;
-  readonly labels: readonly string[];
-  readonly registry: { readonly mirrors: readonly string[]; readonly insecure: readonly string[] };
+  readonly volumes: DiskUsageParts['volumes'];
+  readonly events: Events;
+  /** daemon.json as it is followed now. */
+  readonly config: () => DaemonSettings;
+  readonly proxies: Readonly<Record<string, string | undefined>>;
+}
+
+/** The keys of daemon.json that the engine speaks of. */
+export interface DaemonSettings {
+  readonly debug?: boolean;
+  readonly experimental?: boolean;
+  readonly labels?: readonly string[];
+  readonly 'live-restore'?: boolean;
+  readonly 'log-driver'?: string;
+  readonly 'registry-mirrors'?: readonly string[];
+  readonly 'insecure-registries'?: readonly string[];
+  readonly 'seccomp-profile'?: string;
+  readonly 'no-new-privileges'?: boolean;
 }
 
 interface ComponentVersion {
@@ -80,20 +99,49 @@ export class System {
     };
   }
 
-  async info(): Promise<object> {
-    const { id, containers, images, cgroupVersion, runtimes, defaultRuntime, dataRoot, registry } = this.#parts;
-    const states = containers.all().map(({ record }) => record.state);
+  /** GET /system/df. */
+  diskUsage(types: readonly string[]): Promise<object> {
+    return diskUsage({ ...this.#parts, buildCache: () => [] }, types);
+  }
+
+  /** Every key and how it stands now, as dockerd's own reload event tells. */
+  publishReload(): void {
+    const entries = Object.entries(this.#parts.config()).map(([key, value]) => [
+      key,
+      typeof value === 'string' ? value : JSON.stringify(value),
+    ]);
+    this.#parts.events.publish('daemon', 'reload', this.#parts.id, {
+      name: hostname(),
+      ...Object.fromEntries(entries),
+    });
+  }
+
+  /** The names are dockerd's, where it has the same figure. */
+  metrics(): Metric[] {
+    return engineMetrics({ ...this.#parts, version: VERSION, states: this.#states() });
+  }
+
+  #states(): { total: number; running: number; paused: number; stopped: number } {
+    const states = this.#parts.containers.all().map(({ record }) => record.state);
     const paused = states.filter((state) => state.status === 'running' && state.paused).length;
     const running = states.filter((state) => state.status === 'running').length - paused;
+    return { total: states.length, running, paused, stopped: states.length - running - paused };
+  }
+
+  async info(): Promise<object> {
+    const { id, images, cgroupVersion, runtimes, defaultRuntime, dataRoot, events, proxies } = this.#parts;
+    const config = this.#parts.config();
+    const registry = { mirrors: config['registry-mirrors'] ?? [], insecure: config['insecure-registries'] ?? [] };
+    const states = this.#states();
     const components = await this.#runtimeComponents();
     const commit = (name: string): string => components.find((component) => component.Name === name)?.Version ?? 'N/A';
     const v2 = cgroupVersion === 2;
     return {
       ID: id,
-      Containers: states.length,
-      ContainersRunning: running,
-      ContainersPaused: paused,
-      ContainersStopped: states.length - running - paused,
+      Containers: states.total,
+      ContainersRunning: states.running,
+      ContainersPaused: states.paused,
+      ContainersStopped: states.stopped,
       Images: images.list({}).length,
       Driver: 'overlay2',
       DriverStatus: [
@@ -118,15 +166,15 @@ export class System {
       IPv4Forwarding: true,
       BridgeNfIptables: readFlag('/proc/sys/net/bridge/bridge-nf-call-iptables'),
       BridgeNfIp6tables: readFlag('/proc/sys/net/bridge/bridge-nf-call-ip6tables'),
-      Debug: false,
-      NFd: 0,
+      Debug: config.debug ?? false,
+      NFd: openDescriptors(),
       OomKillDisable: !v2,
       NGoroutines: 1,
       SystemTime: new Date().toISOString(),
-      LoggingDriver: 'json-file',
+      LoggingDriver: config['log-driver'] ?? 'json-file',
       CgroupDriver: 'cgroupfs',
       CgroupVersion: String(cgroupVersion),
-      NEventsListener: 0,
+      NEventsListener: events.listeners,
       KernelVersion: release(),
       OperatingSystem: operatingSystem('PRETTY_NAME'),
       OSVersion: operatingSystem('VERSION_ID'),
@@ -151,12 +199,12 @@ export class System {
       MemTotal: totalmem(),
       GenericResources: null,
       DockerRootDir: dataRoot,
-      HttpProxy: process.env.HTTP_PROXY ?? '',
-      HttpsProxy: process.env.HTTPS_PROXY ?? '',
-      NoProxy: process.env.NO_PROXY ?? '',
+      HttpProxy: proxies.HTTP_PROXY ?? '',
+      HttpsProxy: proxies.HTTPS_PROXY ?? '',
+      NoProxy: proxies.NO_PROXY ?? '',
       Name: hostname(),
-      Labels: this.#parts.labels,
-      ExperimentalBuild: false,
+      Labels: config.labels ?? [],
+      ExperimentalBuild: config.experimental ?? false,
       ServerVersion: VERSION,
       Runtimes: Object.fromEntries([...runtimes].map(([name, path]) => [name, { path }])),
       DefaultRuntime: defaultRuntime,
@@ -168,18 +216,24 @@ export class System {
         Error: '',
         RemoteManagers: null,
       },
-      LiveRestoreEnabled: false,
+      LiveRestoreEnabled: config['live-restore'] ?? false,
       Isolation: '',
       InitBinary: 'docker-init',
       ContainerdCommit: { ID: `skiff-${VERSION}` },
       RuncCommit: { ID: commit(defaultRuntime) },
       InitCommit: { ID: 'tini' },
-      SecurityOptions: ['name=seccomp,profile=builtin', ...(v2 ? ['name=cgroupns'] : [])],
+      SecurityOptions: [
+        `name=seccomp,profile=${config['seccomp-profile'] || 'builtin'}`,
+        ...(config['no-new-privileges'] ? ['name=no-new-privileges'] : []),
+        ...(v2 ? ['name=cgroupns'] : []),
+      ],
       CDISpecDirs: [],
       Warnings: null,
     };
   }
 }
+
+const openDescriptors = (): number => readdirSync('/proc/self/fd').length;
 
 function readFlag(path: string): boolean {
   return existsSync(path) && readFileSync(path, 'utf8').trim() === '1';

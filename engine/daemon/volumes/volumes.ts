@@ -134,6 +134,34 @@ export class Volumes {
     );
   }
 
+  /** swagger: Volume */
+  view(volume: VolumeRecord): object {
+    const given = (record: Readonly<Record<string, string>>) => (Object.keys(record).length > 0 ? record : null);
+    return {
+      CreatedAt: volume.created,
+      Driver: volume.driver,
+      Labels: given(volume.labels),
+      Mountpoint: this.mountpointOf(volume.name),
+      Name: volume.name,
+      Options: given(volume.options),
+      Scope: 'local',
+    };
+  }
+
+  /** For GET /system/df: every volume with its bytes and how many containers use it (swagger: Volume.UsageData). */
+  usage(): Promise<object[]> {
+    return Promise.all(
+      [...this.#byName.values()].map(async (volume) => ({
+        ...this.view(volume),
+        UsageData: {
+          // -1, as moby says it, when it went away meanwhile.
+          Size: await measure(this.mountpointOf(volume.name)).catch(() => -1),
+          RefCount: this.#users.usersOfVolume(volume.name).length,
+        },
+      })),
+    );
+  }
+
   /** Removes unused anonymous volumes, or all unused with filter all=true. @returns their names and bytes */
   async prune(filters: Filters): Promise<{ names: string[]; reclaimed: number }> {
     checkFilters(filters, ['all', 'label', 'label!']);
