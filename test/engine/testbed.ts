@@ -1,8 +1,8 @@
 import type { ChildProcess } from 'node:child_process';
 import { execFile, spawn } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 
 import { ensureVmImage } from '../../resources/vm/image.ts';
@@ -22,8 +22,28 @@ const COMMAND_LIMIT_MS = 30_000;
 export class Testbed implements AsyncDisposable {
   readonly data = mkdtempSync(join(tmpdir(), 'skiff-engine-'));
   readonly socket = join(this.data, 'sock/docker.sock');
+  readonly #options: { readonly hosts: readonly string[] };
+  #configured = false;
   #engine: ChildProcess | undefined;
   #log = '';
+
+  /** @param options.hosts where it listens besides its socket; its 127.0.0.1 is its own: see inNetwork */
+  constructor(options: { readonly hosts?: readonly string[] } = {}) {
+    this.#options = { hosts: options.hosts ?? [] };
+  }
+
+  /** Folder that the engine sees as /run/host. */
+  get shared(): string {
+    return dirname(this.socket);
+  }
+
+  /** Writes daemon.json, for the next start or reload. */
+  configure(config: object | string): void {
+    this.#configured = true;
+    mkdirSync(this.shared, { recursive: true });
+    const text = typeof config === 'string' ? config : JSON.stringify(config);
+    writeFileSync(join(this.shared, 'daemon.json'), text);
+  }
 
   async start(): Promise<void> {
     const { rootTree } = await ensureVmImage();
@@ -35,6 +55,8 @@ export class Testbed implements AsyncDisposable {
       engineDir,
       privateNet: true,
       stdio: 'pipe',
+      ...(this.#configured ? { config: join(this.shared, 'daemon.json') } : {}),
+      options: this.#options.hosts.flatMap((host) => ['-H', host]),
     });
     this.#engine = engine;
     for (const output of [engine.stdout, engine.stderr]) output?.on('data', (chunk) => (this.#log += chunk));
@@ -71,6 +93,22 @@ export class Testbed implements AsyncDisposable {
   /** SIGKILL: containers and shim live on. */
   async kill(): Promise<void> {
     await this.#end('SIGKILL');
+  }
+
+  /** SIGTERM: the engine ends in its own time. */
+  async stop(): Promise<void> {
+    await this.#end('SIGTERM');
+  }
+
+  /** Runs a program of this machine's where the engine's addresses are. */
+  inNetwork(program: string, args: readonly string[]): Promise<Outcome> {
+    return new Promise((resolve) => {
+      const command = [`--target=${this.pid}`, '--net', program, ...args];
+      execFile('nsenter', command, { timeout: COMMAND_LIMIT_MS }, (error, stdout, stderr) => {
+        const code = error ? (typeof error.code === 'number' ? error.code : 255) : 0;
+        resolve({ code, stdout, stderr });
+      });
+    });
   }
 
   async #end(signal: NodeJS.Signals): Promise<void> {

@@ -1,0 +1,146 @@
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+
+import { dockerCli } from '../../scripts/setup.mjs';
+import { canRun, Testbed } from '../engine/testbed.ts';
+
+const docker = dockerCli() ?? 'docker';
+
+describe.skipIf(!canRun)('skiffd and its daemon.json (skipped without root on Linux: needs namespaces)', () => {
+  let bed: Testbed;
+
+  beforeEach(() => {
+    bed = new Testbed();
+  });
+  afterEach(() => bed[Symbol.asyncDispose]());
+
+  it.each([
+    ['{"registry-mirrors": "https://x"}', /registry-mirrors: expected a list of strings, not \\"https/],
+    ['{"no-such-key": 1}', /no-such-key: the engine has no such key/],
+    ['{"storage-driver": "btrfs"}', /storage-driver: can only be \\"overlay2/],
+    ['{"exec-opts": ["native.cgroupdriver=systemd"]}', /exec-opts: can only be \[\\"native.cgroupdriver=cgroupfs/],
+    ['{"default-runtime": "kata"}', /unknown or invalid runtime name: kata/],
+    ['{"hosts": ["http://x"]}', /invalid host http:\/\/x/],
+    ['{"hosts": ["tcp://0.0.0.0:2375"]}', /refusing to listen on tcp:\/\/0\.0\.0\.0:2375 without TLS/],
+    ['{"debug": tr', /unable to configure the engine with file \/run\/host\/daemon\.json/],
+    ['[]', /expected a JSON object/],
+  ])('refuses to start with %s, and says what is wrong', async (text, words) => {
+    bed.configure(text);
+    await expect(bed.start()).rejects.toThrow(words);
+  });
+
+  it('reloads what it can on SIGHUP, tells so in an event, and says what needs a restart', async () => {
+    bed.configure({ labels: ['a=1'], mtu: 1400 });
+    await bed.start();
+    expect(JSON.parse(await bed.ok('info', '--format', '{{json .}}'))).toMatchObject({ Labels: ['a=1'], Debug: false });
+
+    bed.configure({ labels: ['a=2'], debug: true, mtu: 1300, 'insecure-registries': ['10.0.0.0/8'] });
+    const since = String(Date.now() / 1000 - 1);
+    process.kill(bed.pid, 'SIGHUP');
+    const info = async () => JSON.parse(await bed.ok('info', '--format', '{{json .}}'));
+    await expect.poll(info, { timeout: 20_000 }).toMatchObject({ Labels: ['a=2'], Debug: true });
+    expect((await info()).RegistryConfig.InsecureRegistryCIDRs).toContain('10.0.0.0/8');
+    expect(bed.log).toMatch(/need a restart.*mtu/);
+    const events = await bed.ok(
+      'events',
+      '--since',
+      since,
+      '--until',
+      String(Date.now() / 1000 + 1),
+      '--filter',
+      'type=daemon',
+      '--format',
+      '{{json .}}',
+    );
+    expect(JSON.parse(events)).toMatchObject({ Action: 'reload', Actor: { Attributes: { debug: 'true' } } });
+
+    bed.configure('{"labels": 3}');
+    process.kill(bed.pid, 'SIGHUP');
+    await expect.poll(() => bed.log, { timeout: 20_000 }).toMatch(/configuration not reloaded/);
+    expect(await info()).toMatchObject({ Labels: ['a=2'] });
+  });
+
+  it('with live-restore leaves containers running when it ends, and finds them again', async () => {
+    bed.configure({ 'live-restore': true });
+    await bed.start();
+    const image = 'skiff/welcome';
+    const id = await bed.ok('run', '-d', '--entrypoint', 'sleep', image, '1000');
+    const pid = await bed.ok('inspect', '--format', '{{.State.Pid}}', id);
+    await bed.stop();
+    expect(readFileSync(`/proc/${pid}/comm`, 'utf8').trim()).toBe('sleep');
+    await bed.start();
+    expect(await bed.ok('inspect', '--format', '{{.State.Running}} {{.State.Pid}} {{.RestartCount}}', id)).toBe(
+      `true ${pid} 0`,
+    );
+    await bed.ok('rm', '-f', id);
+    bed.configure({});
+    process.kill(bed.pid, 'SIGHUP');
+    await expect.poll(() => bed.ok('info', '--format', '{{.LiveRestoreEnabled}}'), { timeout: 20_000 }).toBe('false');
+  });
+});
+
+describe.skipIf(!canRun)('remote access (skipped without root on Linux: needs namespaces)', () => {
+  it('listens on several addresses, and shows its metrics where it is told to', async () => {
+    await using bed = new Testbed({ hosts: ['tcp://127.0.0.1:2375', 'tcp://[::1]:2375'] });
+    bed.configure({ 'metrics-addr': '127.0.0.1:9323' });
+    await bed.start();
+    for (const host of ['tcp://127.0.0.1:2375', 'tcp://[::1]:2375']) {
+      expect(await bed.inNetwork(docker, ['-H', host, 'version', '--format', '{{.Server.Os}}'])).toMatchObject({
+        code: 0,
+        stdout: 'linux\n',
+      });
+    }
+    const program = "fetch('http://127.0.0.1:9323/metrics').then((r) => r.text()).then(console.log)";
+    const { stdout } = await bed.inNetwork(process.execPath, ['-e', program]);
+    expect(stdout).toMatch(/^engine_daemon_container_states_containers\{state="running"\} 0$/m);
+  });
+
+  it('with tlsverify lets in whoever the authority knows, and nobody else', async () => {
+    await using bed = new Testbed({ hosts: ['tcp://127.0.0.1:2376'] });
+    const folder = join(bed.shared, 'tls');
+    makeCertificates(folder);
+    const inside = '/run/host/tls';
+    bed.configure({
+      tlsverify: true,
+      tlscacert: `${inside}/ca.pem`,
+      tlscert: `${inside}/server.pem`,
+      tlskey: `${inside}/server-key.pem`,
+    });
+    await bed.start();
+    const ask = (client: string) =>
+      bed.inNetwork(docker, [
+        ...['-H', 'tcp://127.0.0.1:2376', '--tlsverify', '--tlscacert', join(folder, 'ca.pem')],
+        ...['--tlscert', join(folder, `${client}.pem`), '--tlskey', join(folder, `${client}-key.pem`)],
+        ...['version', '--format', '{{.Server.Os}}'],
+      ]);
+    expect(await ask('client')).toMatchObject({ code: 0, stdout: 'linux\n' });
+    expect((await ask('stranger')).stderr).toMatch(/certificate|tls/i);
+    const without = await bed.inNetwork(docker, [
+      ...['-H', 'tcp://127.0.0.1:2376', '--tls', '--tlscacert', join(folder, 'ca.pem'), 'version'],
+    ]);
+    expect(without.code).not.toBe(0);
+  });
+});
+
+/** ca, server (127.0.0.1), client, and a stranger whom another authority has signed. */
+function makeCertificates(folder: string): void {
+  mkdirSync(folder, { recursive: true });
+  const openssl = (...args: string[]) => execFileSync('openssl', args, { cwd: folder, stdio: 'ignore' });
+  const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2'];
+  for (const ca of ['ca', 'other-ca']) {
+    openssl('req', '-x509', ...key, '-keyout', `${ca}-key.pem`, '-out', `${ca}.pem`, '-subj', `/CN=${ca}`);
+  }
+  for (const [name, ca] of [
+    ['server', 'ca'],
+    ['client', 'ca'],
+    ['stranger', 'other-ca'],
+  ] as const) {
+    openssl(
+      ...['req', '-x509', ...key, '-keyout', `${name}-key.pem`, '-out', `${name}.pem`, '-subj', `/CN=${name}`],
+      ...['-CA', `${ca}.pem`, '-CAkey', `${ca}-key.pem`, '-addext', 'subjectAltName=IP:127.0.0.1'],
+      ...['-addext', 'basicConstraints=critical,CA:FALSE'],
+    );
+  }
+}
