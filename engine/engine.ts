@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync, readFileSync, statfsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
+import { archiveRoutes } from './api/archive.ts';
 import { containerRoutes } from './api/containers.ts';
 import { execRoutes } from './api/execs.ts';
 import { imageRoutes } from './api/images.ts';
@@ -199,6 +200,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
     routes: [
       ...systemRoutes(system, events),
       ...containerRoutes(containers),
+      ...archiveRoutes(containers),
       ...execRoutes(containers),
       ...networkRoutes(networks, containers),
       ...volumeRoutes(volumes),

@@ -4,11 +4,14 @@ import { join } from 'node:path';
 
 import { invalidParameter } from '../errors.ts';
 import { Cgroup, prepareCgroupParent } from '../linux/cgroups.ts';
+import { FilesRoot } from '../linux/files-root.ts';
 import { mountsUnder, unmount } from '../linux/mount.ts';
 import type { AttachRequest, LogTarget, ProcessInfo, StdioOptions } from '../shim/protocol.ts';
+import { mountInRoot } from './mount-view.ts';
 import type { ShimClient } from './shim-client.ts';
-import { type ContainerSpec, ociProcess, ociSpec, type ProcessSpec } from './spec.ts';
+import { type ContainerSpec, type OciMount, ociProcess, ociSpec, type ProcessSpec } from './spec.ts';
 
+export type { FilesRoot } from '../linux/files-root.ts';
 export type { AttachRequest, LogTarget, ProcessExit, ProcessInfo, ShimEvent, StdioOptions } from '../shim/protocol.ts';
 
 /** Where containers' cgroups are, when nothing else is asked for. */
@@ -182,6 +185,32 @@ export class Runtime {
     setTimeout(() => {
       if (!cgroup.remove() && tries > 0) this.#removeLater(cgroup, tries - 1);
     }, 50).unref();
+  }
+
+  /** Files of a running container as its processes see them, mounts and all. The caller disposes of it. */
+  liveFiles(pid: number): FilesRoot {
+    return new FilesRoot(`/proc/${pid}/root`, '/');
+  }
+
+  /**
+   * Files of a stopped container: its root must be mounted at rootfsOf(id); binds and volumes are added. The caller disposes
+   * of it and calls `unmountFiles`. A crash leaves no more than a mount that the next start sweeps.
+   */
+  stoppedFiles(id: string, mounts: readonly OciMount[]): FilesRoot {
+    const rootfs = this.rootfsOf(id);
+    const root = new FilesRoot(rootfs, rootfs);
+    try {
+      for (const mount of mounts) if (mount.type === 'bind') mountInRoot(root, mount);
+    } catch (error) {
+      root[Symbol.dispose]();
+      throw error;
+    }
+    return root;
+  }
+
+  unmountFiles(id: string): void {
+    unmount(this.rootfsOf(id));
+    rmSync(this.bundleOf(id), { recursive: true, force: true });
   }
 
   /** Unmounts roots of containers that don't run: what a crash left. */

@@ -9,6 +9,7 @@ import type { NetworkUsers } from '../networks/networks.ts';
 import type { NetworkRecord } from '../networks/record.ts';
 import { parseUntil } from '../times.ts';
 import type { VolumeUsers } from '../volumes/volumes.ts';
+import { type PathStat, readArchive, statPath, type WriteArchiveOptions, writeArchive } from './archive.ts';
 import { connectContainer, disconnectContainer } from './connect.ts';
 import type { Container, WaitResult } from './container.ts';
 import { type CreateResult, containerDirectory, createContainer } from './create.ts';
@@ -274,6 +275,28 @@ export class Containers {
     const container = this.get(reference);
     publish(this.#parts, container, 'export');
     return this.#parts.snapshots.exportTar(container.id, signal);
+  }
+
+  async statPath(reference: string, path: string): Promise<PathStat> {
+    return statPath(this.#parts, reference, path);
+  }
+
+  async readArchive(
+    reference: string,
+    path: string,
+    signal: AbortSignal,
+    send: (stat: PathStat, tar: AsyncIterable<Buffer>) => Promise<void>,
+  ): Promise<void> {
+    await readArchive(this.#parts, reference, path, signal, send);
+  }
+
+  async writeArchive(
+    reference: string,
+    path: string,
+    archive: AsyncIterable<Buffer>,
+    options: WriteArchiveOptions,
+  ): Promise<void> {
+    await writeArchive(this.#parts, reference, path, archive, options);
   }
 
   /** POST /containers/prune: removes what doesn't run. */
