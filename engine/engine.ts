@@ -2,6 +2,7 @@ import { existsSync, mkdirSync, readFileSync, statfsSync, writeFileSync } from '
 import { join } from 'node:path';
 
 import { archiveRoutes } from './api/archive.ts';
+import { commitRoutes } from './api/commit.ts';
 import { containerRoutes } from './api/containers.ts';
 import { execRoutes } from './api/execs.ts';
 import { imageRoutes } from './api/images.ts';
@@ -202,6 +203,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
       ...containerRoutes(containers),
       ...archiveRoutes(containers),
       ...execRoutes(containers),
+      ...commitRoutes(containers),
       ...networkRoutes(networks, containers),
       ...volumeRoutes(volumes),
       ...imageRoutes(images),

@@ -10,6 +10,7 @@ import type { NetworkRecord } from '../networks/record.ts';
 import { parseUntil } from '../times.ts';
 import type { VolumeUsers } from '../volumes/volumes.ts';
 import { type PathStat, readArchive, statPath, type WriteArchiveOptions, writeArchive } from './archive.ts';
+import { type CommitOptions, commitContainer } from './commit.ts';
 import { connectContainer, disconnectContainer } from './connect.ts';
 import type { Container, WaitResult } from './container.ts';
 import { type CreateResult, containerDirectory, createContainer } from './create.ts';
@@ -262,6 +263,11 @@ export class Containers {
   async disconnect(reference: string, network: NetworkRecord, force: boolean): Promise<void> {
     const container = this.get(reference);
     await container.mutex.run(() => disconnectContainer(this.#parts, container, network, force));
+  }
+
+  commit(reference: string, options: CommitOptions, signal: AbortSignal): Promise<string> {
+    const container = this.get(reference);
+    return container.mutex.run(() => commitContainer(this.#parts, container, options, signal));
   }
 
   changes(reference: string): Promise<object[]> {
