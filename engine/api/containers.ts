@@ -104,6 +104,10 @@ export function containerRoutes(containers: Containers): Route[] {
       await containers.attach(container.id, options, () => context.hijack(type));
     }),
     route('GET', '/containers/{name}/logs', (context) => sendLogs(containers, context)),
+    route('GET', '/containers/{name}/stats', (context) => sendStats(containers, context)),
+    route('GET', '/containers/{name}/top', async (context) => {
+      context.reply(200, await containers.top(id(context), context.query.get('ps_args') ?? ''));
+    }),
     route('GET', '/containers/{name}/changes', async (context) => {
       context.reply(200, await containers.changes(id(context)));
     }),
@@ -161,4 +165,18 @@ async function sendLogs(containers: Containers, context: Context): Promise<void>
   const query = logQuery(context);
   const response = context.stream(streamType(context, container.record.config.Tty ?? false));
   await writeAll(response, containers.logs(container, query, context.signal));
+}
+
+async function sendStats(containers: Containers, context: Context): Promise<void> {
+  const options = { stream: queryBool(context.query, 'stream', true), oneShot: queryBool(context.query, 'one-shot') };
+  const stats = containers.stats(context.params.name ?? '', options, context.signal);
+  if (!options.stream) {
+    for await (const one of stats) context.reply(200, one);
+    return;
+  }
+  const lines = async function* (): AsyncGenerator<Buffer> {
+    for await (const one of stats) yield Buffer.from(`${JSON.stringify(one)}\n`);
+  };
+  if (options.oneShot) throw invalidParameter('cannot have stream=true and one-shot=true');
+  await writeAll(context.stream('application/json'), lines());
 }

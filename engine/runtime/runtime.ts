@@ -3,6 +3,7 @@ import type { Socket } from 'node:net';
 import { join } from 'node:path';
 
 import { invalidParameter } from '../errors.ts';
+import { type CgroupStats, machineCpu, readCgroupStats } from '../linux/cgroup-stats.ts';
 import { Cgroup, prepareCgroupParent } from '../linux/cgroups.ts';
 import { FilesRoot } from '../linux/files-root.ts';
 import { mountsUnder, unmount } from '../linux/mount.ts';
@@ -11,6 +12,7 @@ import { mountInRoot } from './mount-view.ts';
 import type { ShimClient } from './shim-client.ts';
 import { type ContainerSpec, type OciMount, ociProcess, ociSpec, type ProcessSpec } from './spec.ts';
 
+export type { CgroupStats } from '../linux/cgroup-stats.ts';
 export type { FilesRoot } from '../linux/files-root.ts';
 export type { AttachRequest, LogTarget, ProcessExit, ProcessInfo, ShimEvent, StdioOptions } from '../shim/protocol.ts';
 
@@ -158,6 +160,14 @@ export class Runtime {
 
   setFrozen(id: string, parent: string | undefined, frozen: boolean): void {
     this.#cgroup(id, parent).setFrozen(frozen);
+  }
+
+  stats(id: string, parent?: string): CgroupStats {
+    return readCgroupStats(this.#cgroup(id, parent));
+  }
+
+  machineCpu(): ReturnType<typeof machineCpu> {
+    return machineCpu();
   }
 
   pids(id: string, parent?: string): number[] {

@@ -25,8 +25,10 @@ import { logPath } from './logs/target.ts';
 import { type ContainerParts, publish } from './parts.ts';
 import { isRunning } from './record.ts';
 import { type RemoveOptions, removeContainer } from './remove.ts';
+import { containerStats, type StatsOptions } from './stats.ts';
 import { killContainer, pauseContainer, type StopOptions, unpauseContainer } from './stop.ts';
 import { bridge } from './streams.ts';
+import { containerTop, type ProcessTable } from './top.ts';
 import { updateContainer } from './update.ts';
 
 export interface AttachOptions {
@@ -281,6 +283,14 @@ export class Containers {
     const container = this.get(reference);
     publish(this.#parts, container, 'export');
     return this.#parts.snapshots.exportTar(container.id, signal);
+  }
+
+  stats(reference: string, options: StatsOptions, signal: AbortSignal): AsyncGenerator<object> {
+    return containerStats(this.#parts, this.get(reference), options, signal);
+  }
+
+  async top(reference: string, psArguments: string): Promise<ProcessTable> {
+    return containerTop(this.#parts, this.get(reference), psArguments);
   }
 
   async statPath(reference: string, path: string): Promise<PathStat> {
