@@ -8,6 +8,8 @@ const whole = (name: string, seconds: number) => ({
     fileParallelism: false,
     testTimeout: seconds * 1000,
     hookTimeout: 300_000,
+    // They share the machine with whatever else it does. One that fails twice in a row fails; the report shows the second try.
+    retry: 1,
   },
 });
 

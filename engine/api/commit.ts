@@ -1,6 +1,7 @@
 import type { Containers } from '../daemon/containers/containers.ts';
 import { invalidParameter } from '../errors.ts';
 import type { ContainerConfig } from '../model/container.ts';
+import { containerConfig } from './bodies.ts';
 import { queryBool } from './context.ts';
 import { type Route, route } from './router.ts';
 
@@ -9,7 +10,7 @@ export function commitRoutes(containers: Containers): Route[] {
   return [
     route('POST', '/commit', async (context) => {
       const { query, signal } = context;
-      const config = await context.optionalJson<ContainerConfig>();
+      const config = await context.optionalJson<ContainerConfig>(containerConfig);
       const [container, repo, tag] = ['container', 'repo', 'tag'].map((name) => query.get(name) || undefined);
       if (!container) throw invalidParameter('no container specified');
       const reference = repo && tag ? `${repo}:${tag}` : repo;

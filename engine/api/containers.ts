@@ -2,6 +2,7 @@ import type { Containers, WaitCondition } from '../daemon/containers/containers.
 import { type LogQuery, stamp } from '../daemon/containers/logs/reader.ts';
 import { invalidParameter } from '../errors.ts';
 import type { CreateRequest, Resources, RestartPolicy } from '../model/container.ts';
+import { createContainer, updateContainer } from './bodies.ts';
 import { type Context, queryBool, queryFilters, queryInt } from './context.ts';
 import { type Route, route } from './router.ts';
 import { writeAll } from './stream.ts';
@@ -44,7 +45,7 @@ export function containerRoutes(containers: Containers): Route[] {
       context.reply(200, await containers.list({ ...options, limit: limit && limit > 0 ? limit : undefined }));
     }),
     route('POST', '/containers/create', async (context) => {
-      const request = await context.json<CreateRequest>();
+      const request = await context.json<CreateRequest>(createContainer);
       const name = context.query.get('name') || undefined;
       const result = containers.create(request, { name, platform: context.query.get('platform') || undefined });
       context.reply(201, { Id: result.id, Warnings: result.warnings });
@@ -75,7 +76,7 @@ export function containerRoutes(containers: Containers): Route[] {
       context.empty(204);
     }),
     route('POST', '/containers/{name}/update', async (context) => {
-      const limits = await context.json<Resources & { RestartPolicy?: RestartPolicy }>();
+      const limits = await context.json<Resources & { RestartPolicy?: RestartPolicy }>(updateContainer);
       context.reply(200, { Warnings: await containers.update(id(context), limits) });
     }),
     route('DELETE', '/containers/{name}', (context) => {

@@ -3,6 +3,7 @@ import type { Duplex } from 'node:stream';
 
 import type { Filters } from '../daemon/filters.ts';
 import { invalidParameter, messageOf } from '../errors.ts';
+import type { Shape } from './shape.ts';
 
 const JSON_BODY_LIMIT = 16 * 1024 * 1024;
 
@@ -17,10 +18,10 @@ export interface Context {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
 
-  /** The body as JSON. Empty, malformed or oversized bodies are the client's fault (400). */
-  json<T>(): Promise<T>;
+  /** The body as JSON of that shape, without what is null. Empty, malformed or oversized ones are the client's fault (400). */
+  json<T>(shape: Shape): Promise<T>;
   /** As json(), but an empty body gives undefined. */
-  optionalJson<T>(): Promise<T | undefined>;
+  optionalJson<T>(shape: Shape): Promise<T | undefined>;
   reply(status: number, value: unknown): void;
   empty(status: number): void;
   /** Starts a 200 answer of unknown length; the caller writes and ends the response. */

@@ -1,5 +1,6 @@
 import type { Containers } from '../daemon/containers/containers.ts';
 import type { ExecRequest } from '../daemon/containers/execs.ts';
+import { createExec, startExec } from './bodies.ts';
 import { streamType } from './containers.ts';
 import { type Context, queryInt } from './context.ts';
 import { type Route, route } from './router.ts';
@@ -15,7 +16,7 @@ export function execRoutes(containers: Containers): Route[] {
   const { execs } = containers;
   return [
     route('POST', '/containers/{name}/exec', async (context) => {
-      const request = await context.json<ExecRequest>();
+      const request = await context.json<ExecRequest>(createExec);
       const exec = execs.create(containers.get(context.params.name ?? ''), request);
       context.reply(201, { Id: exec.id });
     }),
@@ -55,7 +56,7 @@ export function execRoutes(containers: Containers): Route[] {
 }
 
 async function start(containers: Containers, context: Context): Promise<void> {
-  const body = (await context.optionalJson<StartRequest>()) ?? {};
+  const body = (await context.optionalJson<StartRequest>(startExec)) ?? {};
   const exec = containers.execs.get(context.params.id ?? '');
   const size = body.ConsoleSize ?? undefined;
   if (body.Detach) {

@@ -3,6 +3,7 @@ import { Duplex, Readable } from 'node:stream';
 
 import { invalidParameter } from '../errors.ts';
 import { type Context, readJson } from './context.ts';
+import type { Shape } from './shape.ts';
 
 /** The context of one HTTP exchange. */
 export class HttpContext implements Context {
@@ -35,18 +36,17 @@ export class HttpContext implements Context {
     this.apiMinor = apiMinor;
   }
 
-  async json<T>(): Promise<T> {
-    const value = await this.optionalJson<T>();
+  async json<T>(shape: Shape): Promise<T> {
+    const value = await this.optionalJson<T>(shape);
     if (value === undefined) throw invalidParameter('invalid JSON: got EOF while reading request body');
     return value;
   }
 
-  async optionalJson<T>(): Promise<T | undefined> {
-    const value = (await readJson(this.#body())) as T | undefined;
-    if (value !== undefined && (typeof value !== 'object' || value === null || Array.isArray(value))) {
-      throw invalidParameter('invalid JSON: expected an object');
-    }
-    return value;
+  async optionalJson<T>(shape: Shape): Promise<T | undefined> {
+    const value = await readJson(this.#body());
+    if (value === undefined) return undefined;
+    // Go reads `null` into a struct as nothing at all.
+    return shape.decode(value ?? {}, shape.type) as T;
   }
 
   /** The body. Node leaves the body of an upgrade request on the connection: it is read by its Content-Length. */

@@ -23,6 +23,7 @@ import type {
 import { parsePlatformJson } from '../daemon/images/images.ts';
 import { invalidParameter, messageOf } from '../errors.ts';
 
+import { authConfig } from './bodies.ts';
 import { type Context, queryBool, queryFilters, queryInt } from './context.ts';
 import { type Route, route } from './router.ts';
 
@@ -90,7 +91,7 @@ export function imageRoutes(images: ImagesBackend): Route[] {
       context.reply(200, await images.distribution(params.name ?? '', authHeader(request), signal));
     }),
     route('POST', '/auth', async (context) => {
-      const body = await context.json<AuthRequest>();
+      const body = await context.json<AuthRequest>(authConfig);
       context.reply(200, await images.authenticate(body, context.signal));
     }),
   ];

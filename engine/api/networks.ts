@@ -3,6 +3,7 @@ import type { Networks } from '../daemon/networks/networks.ts';
 import type { NetworkCreateRequest, NetworkRecord } from '../daemon/networks/record.ts';
 import { forbidden } from '../errors.ts';
 import type { EndpointSettings } from '../model/container.ts';
+import { connectNetwork, createNetwork, disconnectNetwork } from './bodies.ts';
 import { queryFilters } from './context.ts';
 import { type Route, route } from './router.ts';
 
@@ -52,7 +53,7 @@ export function networkRoutes(networks: Networks, containers: Containers): Route
     list,
     { ...list, path: '/networks/' },
     route('POST', '/networks/create', async (context) => {
-      const network = networks.create(await context.json<NetworkCreateRequest>());
+      const network = networks.create(await context.json<NetworkCreateRequest>(createNetwork));
       context.reply(201, { Id: network.id, Warning: '' });
     }),
     route('POST', '/networks/prune', (context) => {
@@ -66,7 +67,7 @@ export function networkRoutes(networks: Networks, containers: Containers): Route
       context.empty(204);
     }),
     route('POST', '/networks/{id}/connect', async (context) => {
-      const body = await context.json<{ Container?: string; EndpointConfig?: EndpointSettings }>();
+      const body = await context.json<{ Container?: string; EndpointConfig?: EndpointSettings }>(connectNetwork);
       const network = networks.get(context.params.id ?? '');
       if (network.driver !== 'bridge') {
         throw forbidden(`container cannot be connected to ${network.driver} network`);
@@ -75,7 +76,7 @@ export function networkRoutes(networks: Networks, containers: Containers): Route
       context.empty(200);
     }),
     route('POST', '/networks/{id}/disconnect', async (context) => {
-      const body = await context.json<{ Container?: string; Force?: boolean }>();
+      const body = await context.json<{ Container?: string; Force?: boolean }>(disconnectNetwork);
       await containers.disconnect(body.Container ?? '', networks.get(context.params.id ?? ''), body.Force ?? false);
       context.empty(200);
     }),

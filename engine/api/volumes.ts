@@ -1,4 +1,5 @@
 import type { VolumeCreateRequest, Volumes } from '../daemon/volumes/volumes.ts';
+import { createVolume } from './bodies.ts';
 import { queryBool, queryFilters } from './context.ts';
 import { type Route, route } from './router.ts';
 
@@ -10,7 +11,7 @@ export function volumeRoutes(volumes: Volumes): Route[] {
       context.reply(200, { Volumes: found.map((volume) => volumes.view(volume)), Warnings: null });
     }),
     route('POST', '/volumes/create', async (context) => {
-      context.reply(201, volumes.view(volumes.create(await context.json<VolumeCreateRequest>())));
+      context.reply(201, volumes.view(volumes.create(await context.json<VolumeCreateRequest>(createVolume))));
     }),
     route('POST', '/volumes/prune', async (context) => {
       const { names, reclaimed } = await volumes.prune(queryFilters(context.query));

@@ -175,7 +175,7 @@ export class Testbed implements AsyncDisposable {
     rmSync(this.data, { recursive: true, force: true, maxRetries: 5 });
     if (left) {
       process.kill(left, 'SIGKILL');
-      throw new Error('the shim outlived the engine');
+      throw new Error(`the shim outlived the engine:\n${this.#log}`);
     }
   }
 }

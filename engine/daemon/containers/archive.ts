@@ -19,6 +19,10 @@ export interface PathStat {
   readonly linkTarget: string;
 }
 
+/** limits.h */
+const NAME_MAX = 255;
+const PATH_MAX = 4095;
+
 const O_PATH = 0o10000000;
 const DIRECTORY = O_PATH | constants.O_DIRECTORY;
 
@@ -51,6 +55,10 @@ async function withFiles<T>(
 
 /** A client's path as an absolute one; a last `/` or `/.` stays, because it asks for what a symlink leads to. */
 function absolute(path: string): string {
+  if (path.includes('\0')) throw invalidParameter('invalid path: it has a null byte');
+  if (path.split('/').some((part) => Buffer.byteLength(part) > NAME_MAX) || Buffer.byteLength(path) > PATH_MAX) {
+    throw invalidParameter(`invalid path: file name too long`);
+  }
   const clean = normalize(join('/', path)).replace(/(?<=.)\/$/, '');
   if (/\/\.$/.test(path) || path === '.') return clean === '/' ? '/.' : `${clean}/.`;
   if (path.endsWith('/') && clean !== '/') return `${clean}/`;

@@ -18,29 +18,42 @@ export async function removeContainer(
   container: Container,
   options: RemoveOptions = {},
 ): Promise<void> {
-  const { record } = container;
   if (container.removing) throw conflict(`removal of container ${container.id} is already in progress`);
-  if (isRunning(record) && !options.force) {
-    const paused = record.state.status === 'running' && record.state.paused;
-    const what = paused
-      ? 'container is paused and must be unpaused first'
-      : 'container is running: stop the container before removing or force remove';
-    throw conflict(`cannot remove container ${JSON.stringify(`/${record.name}`)}: ${what}`);
-  }
+  checkStopped(container, options);
   container.removing = true;
   try {
     container.cancelRestart?.();
-    if (isRunning(container.record)) {
-      const ended = container.waitFor('exit');
-      await killContainer(parts, container).catch((error) => {
-        if (isRunning(container.record)) throw error;
-      });
-      if (isRunning(container.record)) await ended;
-    }
-    await container.mutex.run(() => discard(parts, container, options.volumes ?? false));
+    // Whoever was starting it goes first: then it runs after all, once.
+    while (!(await endAndDiscard(parts, container, options)));
   } finally {
     container.removing = false;
   }
+}
+
+function checkStopped({ record }: Container, options: RemoveOptions): void {
+  if (!isRunning(record) || options.force) return;
+  const paused = record.state.status === 'running' && record.state.paused;
+  const what = paused
+    ? 'container is paused and must be unpaused first'
+    : 'container is running: stop the container before removing or force remove';
+  throw conflict(`cannot remove container ${JSON.stringify(`/${record.name}`)}: ${what}`);
+}
+
+/** @returns whether it is gone; false when it had begun to run meanwhile */
+async function endAndDiscard(parts: ContainerParts, container: Container, options: RemoveOptions): Promise<boolean> {
+  checkStopped(container, options);
+  if (isRunning(container.record)) {
+    const ended = container.waitFor('exit');
+    await killContainer(parts, container).catch((error) => {
+      if (isRunning(container.record)) throw error;
+    });
+    if (isRunning(container.record)) await ended;
+  }
+  return container.mutex.run(async () => {
+    if (isRunning(container.record)) return false;
+    await discard(parts, container, options.volumes ?? false);
+    return true;
+  });
 }
 
 /** Deletes a stopped container: first its record, so that no crash leaves one whose files are gone. */

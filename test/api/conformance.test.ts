@@ -1,0 +1,107 @@
+import { spawn } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+
+import { canRun, Testbed } from '../engine/testbed.ts';
+import { Driver, driveAll } from './drive.ts';
+import { call } from './http.ts';
+import { type Operation, Swagger, swaggerMissing } from './swagger.ts';
+
+const reason = canRun ? swaggerMissing : 'needs root on Linux';
+const TABLE = join(import.meta.dirname, '../../docs/api.md');
+const REGISTRY = '127.0.0.1:5000';
+
+describe.skipIf(reason)(
+  `every operation of the API (${reason ? `skipped: ${reason}` : 'by the specification'})`,
+  () => {
+    let bed: Testbed;
+    let driver: Driver;
+    let swagger: Swagger;
+    let registry: { close(): void };
+
+    beforeAll(async () => {
+      swagger = new Swagger();
+      bed = new Testbed();
+      await bed.start();
+      registry = await registryBeside(bed);
+      driver = new Driver(swagger, bed.socket);
+      await driveAll(driver, REGISTRY);
+      await driver.driveRest();
+    }, 240_000);
+
+    afterAll(async () => {
+      registry?.close();
+      await bed?.[Symbol.asyncDispose]();
+    });
+
+    it('is answered with a status and a body that the specification has', () => {
+      const problems = [...driver.seen.values()].flatMap((seen) => seen.problems);
+      expect(problems).toEqual([]);
+    });
+
+    it('is in the table of docs/api.md, as it was seen', () => {
+      const table = tableOf(swagger, driver);
+      if (process.env.UPDATE_API_TABLE) writeFileSync(TABLE, table);
+      expect(readFileSync(TABLE, 'utf8')).toBe(table);
+    });
+  },
+);
+
+/** docker-registry on the engine's own loopback. */
+async function registryBeside(bed: Testbed): Promise<{ close(): void }> {
+  const folder = mkdtempSync(join(tmpdir(), 'skiff-registry-'));
+  const config = join(folder, 'config.yml');
+  writeFileSync(
+    config,
+    `version: 0.1\nlog: {level: error, accesslog: {disabled: true}}\nstorage: {filesystem: {rootdirectory: ${folder}/data}}\nhttp: {addr: "${REGISTRY}", secret: test}\n`,
+  );
+  const child = spawn('nsenter', [`--target=${bed.pid}`, '--net', 'docker-registry', 'serve', config], {
+    stdio: 'ignore',
+  });
+  const body = { serveraddress: REGISTRY, username: 'a', password: 'b' };
+  const answers = async () => (await call(bed.socket, 'POST', '/auth', { body })).status;
+  const deadline = Date.now() + 30_000;
+  while ((await answers()) !== 200) {
+    if (Date.now() > deadline) throw new Error('docker-registry does not answer');
+    await delay(50);
+  }
+  return {
+    close() {
+      child.kill('SIGKILL');
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+type Verdict = 'implemented' | 'refused';
+
+function verdict(statuses: readonly number[], operation: Operation): Verdict {
+  if (statuses.some((status) => status < 400)) return 'implemented';
+  return operation.path === '/images/search' ? 'implemented' : 'refused';
+}
+
+function tableOf(swagger: Swagger, driver: Driver): string {
+  const rows = swagger.operations.map((operation) => {
+    const seen = driver.seen.get(operation);
+    const statuses = [...new Set(seen?.statuses ?? [])].sort((a, b) => a - b);
+    const words = verdict(statuses, operation) === 'implemented' ? 'yes' : 'refused, as a standalone engine';
+    return `| ${operation.tag} | \`${operation.method} ${operation.path}\` | ${words} | ${statuses.join(', ')} |`;
+  });
+  const count = (word: string) => rows.filter((row) => row.includes(`| ${word}`)).length;
+  return [
+    '# The API, operation by operation',
+    '',
+    `Made by \`test/api/conformance.test.ts\` (\`UPDATE_API_TABLE=1\` writes it), which drives every operation of Docker's specification,`,
+    `version ${swagger.version}, against the engine and checks each status and body against the specification. \`GET /images/search\` needs Docker Hub.`,
+    '',
+    `${count('yes')} implemented, ${count('refused')} refused as a standalone dockerd refuses them, or because the engine has no swarm mode and no managed plugins.`,
+    '',
+    '| Tag | Operation | Implemented | Statuses seen |',
+    '|---|---|---|---|',
+    ...rows,
+    '',
+  ].join('\n');
+}
