@@ -13,14 +13,18 @@ import { systemRoutes } from './api/system.ts';
 import { volumeRoutes } from './api/volumes.ts';
 import type { DaemonConfig } from './config.ts';
 import { Containers, usersOf } from './daemon/containers/containers.ts';
+import { restoreNetworks } from './daemon/containers/networking.ts';
+import type { ContainerParts } from './daemon/containers/parts.ts';
 import type { ContainerRecord } from './daemon/containers/record.ts';
-import { isRunning } from './daemon/containers/record.ts';
 import { ContainerRegistry } from './daemon/containers/registry.ts';
 import { Events } from './daemon/events.ts';
 import { Images } from './daemon/images/images.ts';
 import { Bridges } from './daemon/networks/bridges.ts';
+import { DefaultPools } from './daemon/networks/default-pools.ts';
+import { Names } from './daemon/networks/names.ts';
 import { Networks } from './daemon/networks/networks.ts';
 import { Ports } from './daemon/networks/ports.ts';
+import { DEFAULT_MTU } from './daemon/networks/predefined.ts';
 import type { NetworkRecord } from './daemon/networks/record.ts';
 import { engineId } from './daemon/system/identity.ts';
 import type { Metric } from './daemon/system/metrics.ts';
@@ -122,13 +126,15 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
   if (host && options.hostChannel) await host.listen(options.hostChannel);
   prepareKernel();
   const ports = new Ports(host);
-  const bridges = new Bridges(() => ports.published());
+  const bridges = new Bridges(() => ports.published(), { dataRoot, mtu: config.mtu ?? DEFAULT_MTU });
   const networkStore = new DocumentStore<NetworkRecord>(db, 'network');
-  const networks = new Networks({ store: networkStore, bridges, events, users });
+  const pools = new DefaultPools(config['default-address-pools'], engineId(dataRoot));
+  const networks = new Networks({ store: networkStore, bridges, events, users, config, pools });
+  const names = new Names(() => registry.all().map(({ record }) => record), options.hostGatewayIp);
   const volumes = new Volumes({ store: new DocumentStore<VolumeRecord>(db, 'volume'), dataRoot, events, users });
   const sandboxes = new Sandboxes(execRoot);
 
-  const containers = new Containers({
+  const parts: ContainerParts = {
     registry,
     images,
     snapshots,
@@ -136,6 +142,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
     volumes,
     networks,
     bridges,
+    names,
     ports,
     sandboxes,
     events,
@@ -146,17 +153,15 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
       cgroupVersion: cgroupVersion(),
       initPath: INIT_PATHS.find((path) => existsSync(path)) ?? '/usr/bin/tini',
       dns: config.dns ?? [],
+      dnsSearch: config['dns-search'] ?? [],
+      dnsOptions: config['dns-opts'] ?? [],
+      bridgeGateway: () => networks.hostGateway(),
     },
-  });
+  };
+  const containers = new Containers(parts);
 
   networks.start();
-  for (const { record } of containers.all().filter((container) => isRunning(container.record))) {
-    for (const endpoint of Object.values(record.networks)) {
-      if (endpoint.ipAddress) bridges.get(endpoint.networkId)?.pool.reserve(endpoint.ipAddress);
-    }
-    const ip = Object.values(record.networks).find((endpoint) => endpoint.ipAddress)?.ipAddress;
-    if (ip) await ports.adopt(record.id, ip, record.ports);
-  }
+  await restoreNetworks(parts);
   bridges.writeFirewall();
   const runs = (id: string): boolean => registry.byId(id)?.record.state.status === 'running';
   sandboxes.sweep(runs);

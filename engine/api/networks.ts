@@ -1,7 +1,7 @@
 import type { Containers } from '../daemon/containers/containers.ts';
 import type { Networks } from '../daemon/networks/networks.ts';
 import type { NetworkCreateRequest, NetworkRecord } from '../daemon/networks/record.ts';
-import { forbidden } from '../errors.ts';
+import { notFound } from '../errors.ts';
 import type { EndpointSettings } from '../model/container.ts';
 import { connectNetwork, createNetwork, disconnectNetwork } from './bodies.ts';
 import { queryFilters } from './context.ts';
@@ -9,7 +9,7 @@ import { type Route, route } from './router.ts';
 
 /** swagger: Network. `Containers` is filled by inspect only, as in Docker. */
 function view(networks: Networks, network: NetworkRecord, withContainers: boolean): object {
-  const users = withContainers ? networks.usersOf(network).filter((user) => user.running) : [];
+  const users = withContainers ? networks.usersOf(network) : [];
   return {
     Name: network.name,
     Id: network.id,
@@ -32,13 +32,20 @@ function view(networks: Networks, network: NetworkRecord, withContainers: boolea
           EndpointID: user.endpointId,
           MacAddress: user.macAddress,
           IPv4Address: user.ipAddress ? `${user.ipAddress}/${user.prefix}` : '',
-          IPv6Address: '',
+          IPv6Address: user.ipv6Address ? `${user.ipv6Address}/${user.ipv6Prefix}` : '',
         },
       ]),
     ),
     Options: network.options,
     Labels: network.labels,
   };
+}
+
+/** `?scope=`: a network of another scope isn't there. */
+function found(query: URLSearchParams, network: NetworkRecord): NetworkRecord {
+  const scope = query.get('scope');
+  if (scope && scope !== 'local') throw notFound(`network ${network.name} not found`);
+  return network;
 }
 
 /** Operations tagged Network in the specification. */
@@ -60,7 +67,7 @@ export function networkRoutes(networks: Networks, containers: Containers): Route
       context.reply(200, { NetworksDeleted: networks.prune(queryFilters(context.query)) });
     }),
     route('GET', '/networks/{id:.+}', (context) => {
-      context.reply(200, view(networks, networks.get(context.params.id ?? ''), true));
+      context.reply(200, view(networks, found(context.query, networks.get(context.params.id ?? '')), true));
     }),
     route('DELETE', '/networks/{id:.+}', (context) => {
       networks.remove(context.params.id ?? '');
@@ -69,9 +76,6 @@ export function networkRoutes(networks: Networks, containers: Containers): Route
     route('POST', '/networks/{id}/connect', async (context) => {
       const body = await context.json<{ Container?: string; EndpointConfig?: EndpointSettings }>(connectNetwork);
       const network = networks.get(context.params.id ?? '');
-      if (network.driver !== 'bridge') {
-        throw forbidden(`container cannot be connected to ${network.driver} network`);
-      }
       await containers.connect(body.Container ?? '', network, body.EndpointConfig ?? {});
       context.empty(200);
     }),

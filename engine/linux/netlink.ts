@@ -31,6 +31,18 @@ export function attribute(type: number, payload: Buffer | string | number | read
   return out;
 }
 
+/** The attributes in a message's body, by type. */
+export function attributesOf(body: Buffer): Map<number, Buffer> {
+  const found = new Map<number, Buffer>();
+  for (let offset = 0; offset + 4 <= body.length; ) {
+    const length = body.readUInt16LE(offset);
+    if (length < 4) break;
+    found.set(body.readUInt16LE(offset + 2) & 0x3fff, body.subarray(offset + 4, offset + length));
+    offset += (length + 3) & ~3;
+  }
+  return found;
+}
+
 function encode(payload: Buffer | string | number | readonly Buffer[]): Buffer {
   if (typeof payload === 'string') return Buffer.from(`${payload}\0`);
   if (typeof payload === 'number') {

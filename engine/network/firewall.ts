@@ -1,9 +1,11 @@
 import { nft } from '../linux/nftables.ts';
+import { type Family, familyOf } from './subnet.ts';
 
 /** A bridge as the firewall sees it. */
 export interface FirewalledBridge {
   readonly name: string;
-  readonly subnet: string;
+  /** Its subnets, of both families. */
+  readonly subnets: readonly { readonly family: Family; readonly cidr: string }[];
   readonly masquerade: boolean;
   /** No way in or out. */
   readonly internal: boolean;
@@ -13,7 +15,7 @@ export interface FirewalledBridge {
 
 export interface PublishedPort {
   readonly protocol: 'tcp' | 'udp' | 'sctp';
-  /** '0.0.0.0' for every address of the machine. */
+  /** '0.0.0.0' or '::' for every address of the machine; of one family with containerIp. */
   readonly hostIp: string;
   readonly hostPort: number;
   readonly containerIp: string;
@@ -23,42 +25,54 @@ export interface PublishedPort {
 const PROTOCOLS = ['tcp', 'udp', 'sctp'] as const;
 
 /**
- * skiffd's own nftables table, `ip skiff`; no other table is read or touched. Bridges are written as rules, all of them
- * again in one transaction when one changes; published ports are elements of maps, so that publishing is one small
- * transaction however many there are.
+ * skiffd's own nftables tables, `ip skiff` and `ip6 skiff`; no other table is read or touched. Bridges are written as rules,
+ * all of them again in one transaction when one changes; published ports are elements of maps, so that publishing is one
+ * small transaction however many there are.
  */
-const TABLE = 'ip skiff';
+const TABLES: Record<Family, string> = { 4: 'ip skiff', 6: 'ip6 skiff' };
 
-const mapName = (port: PublishedPort): string => `${port.protocol}_${port.hostIp === '0.0.0.0' ? 'any' : 'one'}`;
+/** The words that differ between the families, and loopback, which only IPv4 can translate. */
+const WORDS: Record<Family, { ip: string; type: string; loopback: string }> = {
+  4: { ip: 'ip', type: 'ipv4_addr', loopback: '127.0.0.0/8' },
+  6: { ip: 'ip6', type: 'ipv6_addr', loopback: '::1' },
+};
+
+export const isAny = (ip: string): boolean => ip === '0.0.0.0' || ip === '::';
+
+const mapName = (port: PublishedPort): string => `${port.protocol}_${isAny(port.hostIp) ? 'any' : 'one'}`;
 
 const key = (port: PublishedPort): string =>
-  port.hostIp === '0.0.0.0' ? String(port.hostPort) : `${port.hostIp} . ${port.hostPort}`;
+  isAny(port.hostIp) ? String(port.hostPort) : `${port.hostIp} . ${port.hostPort}`;
 
 const element = (port: PublishedPort): string => `${key(port)} : ${port.containerIp} . ${port.containerPort}`;
 
-function maps(): string {
-  const lines: string[] = [];
-  for (const protocol of PROTOCOLS) {
-    lines.push(`map ${protocol}_any { type inet_service : ipv4_addr . inet_service; }`);
-    lines.push(`map ${protocol}_one { type ipv4_addr . inet_service : ipv4_addr . inet_service; }`);
-  }
-  return lines.join('\n');
+const tableOf = (port: PublishedPort): string => TABLES[familyOf(port.containerIp)];
+
+function maps(family: Family): string {
+  const { type } = WORDS[family];
+  return PROTOCOLS.flatMap((protocol) => [
+    `map ${protocol}_any { type inet_service : ${type} . inet_service; }`,
+    `map ${protocol}_one { type ${type} . inet_service : ${type} . inet_service; }`,
+  ]).join('\n');
 }
 
 /** The rules for these bridges; `dnat` comes before the container's own filter, as connections are seen translated. */
-function rules(bridges: readonly FirewalledBridge[]): string {
+function rules(family: Family, bridges: readonly FirewalledBridge[]): string {
+  const { ip, loopback } = WORDS[family];
   const translate = PROTOCOLS.map(
     (protocol) =>
-      `    dnat ip to ip daddr . ${protocol} dport map @${protocol}_one\n    dnat ip to ${protocol} dport map @${protocol}_any`,
+      `    dnat ${ip} to ${ip} daddr . ${protocol} dport map @${protocol}_one\n    dnat ${ip} to ${protocol} dport map @${protocol}_any`,
   ).join('\n');
   const post: string[] = [];
   const closed: string[] = [];
   const forward: string[] = [];
-  for (const { name, subnet, masquerade, internal, interContainer } of bridges) {
-    if (masquerade && !internal) post.push(`ip saddr ${subnet} oifname != "${name}" masquerade`);
-    // Hairpin: a container (or the machine's loopback) that reaches a published port comes from the bridge's own address.
-    post.push(`ip saddr ${subnet} ip daddr ${subnet} oifname "${name}" ct status dnat masquerade`);
-    post.push(`ip saddr 127.0.0.0/8 oifname "${name}" masquerade`);
+  for (const { name, subnets, masquerade, internal, interContainer } of bridges) {
+    for (const { cidr } of subnets.filter((subnet) => subnet.family === family)) {
+      if (masquerade && !internal) post.push(`${ip} saddr ${cidr} oifname != "${name}" masquerade`);
+      // Hairpin: a container (or the machine's loopback) that reaches a published port comes from the bridge's own address.
+      post.push(`${ip} saddr ${cidr} ${ip} daddr ${cidr} oifname "${name}" ct status dnat masquerade`);
+    }
+    post.push(`${ip} saddr ${loopback} oifname "${name}" masquerade`);
     if (internal)
       closed.push(`iifname "${name}" oifname != "${name}" drop`, `oifname "${name}" iifname != "${name}" drop`);
     forward.push(`iifname "${name}" oifname "${name}" ${interContainer ? 'accept' : 'drop'}`);
@@ -75,11 +89,12 @@ ${translate}
   }
   chain output {
     type nat hook output priority -100; policy accept;
+    ${family === 6 ? `${ip} daddr ${loopback} accept` : ''}
     fib daddr type local jump translate
   }
   chain guard {
     type filter hook prerouting priority raw; policy accept;
-    iifname != "lo" ip daddr 127.0.0.0/8 drop
+    iifname != "lo" ${ip} daddr ${loopback} drop
   }
   chain postrouting {
     type nat hook postrouting priority srcnat; policy accept;
@@ -94,23 +109,33 @@ ${translate}
   }`;
 }
 
-/** Writes the table for these bridges and ports, replacing what was there, in one transaction. */
+/** Writes the tables for these bridges and ports, replacing what was there, in one transaction. */
 export function resetFirewall(bridges: readonly FirewalledBridge[], ports: readonly PublishedPort[]): void {
-  const elements = ports.map((port) => `add element ${TABLE} ${mapName(port)} { ${element(port)} }`).join('\n');
-  nft(`add table ${TABLE}\ndelete table ${TABLE}\ntable ${TABLE} {\n${maps()}\n${rules(bridges)}\n}\n${elements}\n`);
+  const tables = ([4, 6] as const).map((family) => {
+    const table = TABLES[family];
+    return `add table ${table}\ndelete table ${table}\ntable ${table} {\n${maps(family)}\n${rules(family, bridges)}\n}\n`;
+  });
+  nft(`${tables.join('')}${additions(ports)}\n`);
 }
 
-/** Takes skiffd's table away. */
+/** Takes skiffd's tables away. */
 export function removeFirewall(): void {
-  nft(`add table ${TABLE}\ndelete table ${TABLE}\n`);
+  nft(
+    Object.values(TABLES)
+      .map((table) => `add table ${table}\ndelete table ${table}\n`)
+      .join(''),
+  );
+}
+
+function additions(ports: readonly PublishedPort[]): string {
+  return ports.map((port) => `add element ${tableOf(port)} ${mapName(port)} { ${element(port)} }`).join('\n');
 }
 
 export function publishPorts(ports: readonly PublishedPort[]): void {
-  if (ports.length === 0) return;
-  nft(ports.map((port) => `add element ${TABLE} ${mapName(port)} { ${element(port)} }`).join('\n'));
+  if (ports.length > 0) nft(additions(ports));
 }
 
 export function unpublishPorts(ports: readonly PublishedPort[]): void {
   if (ports.length === 0) return;
-  nft(ports.map((port) => `delete element ${TABLE} ${mapName(port)} { ${key(port)} }`).join('\n'));
+  nft(ports.map((port) => `delete element ${tableOf(port)} ${mapName(port)} { ${key(port)} }`).join('\n'));
 }

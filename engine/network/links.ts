@@ -1,24 +1,29 @@
+import { writeFileSync } from 'node:fs';
 import { isIP } from 'node:net';
+
 import { inNetworkNamespace } from '../linux/namespaces.ts';
 import {
   attribute,
+  attributesOf,
   interfaceIndex,
   type Message,
   nlmFlags,
   openRouteSocket,
   type RouteSocket,
 } from '../linux/netlink.ts';
+import { addressBytes } from '../linux/sockets.ts';
 
 /**
  * Links, addresses and routes through rtnetlink: bridges, veth pairs, and what a container sees of them.
  * Numbers are the kernel's (linux/rtnetlink.h, linux/if_link.h).
  */
-const RTM = { newLink: 16, delLink: 17, newAddress: 20, newRoute: 24 } as const;
-const IFLA = { address: 1, ifname: 3, mtu: 4, master: 10, linkInfo: 18, netNsFd: 28 } as const;
+const RTM = { newLink: 16, delLink: 17, getLink: 18, newAddress: 20, newRoute: 24 } as const;
+const IFLA = { address: 1, ifname: 3, mtu: 4, link: 5, master: 10, linkInfo: 18, group: 27, netNsFd: 28 } as const;
 const INFO = { kind: 1, data: 2 } as const;
 const VETH_PEER = 1;
+const VLAN_ID = 1;
 const IFF_UP = 1;
-const RTA = { destination: 1, oif: 4, gateway: 5 } as const;
+const RTA = { oif: 4, gateway: 5 } as const;
 const SCOPE = { universe: 0, link: 253 } as const;
 
 export interface Address {
@@ -36,26 +41,13 @@ function linkHeader(index = 0, flags = 0): Buffer {
   return body;
 }
 
-/** An address as the kernel's bytes: 4 or 16. */
-export function addressBytes(ip: string): Buffer {
-  if (isIP(ip) === 4) return Buffer.from(ip.split('.').map(Number));
-  const bytes = Buffer.alloc(16);
-  const [head = '', tail] = ip.split('%')[0]!.split('::');
-  const groups = (text: string): number[] => (text ? text.split(':').map((part) => Number.parseInt(part, 16)) : []);
-  const front = groups(head);
-  const back = tail === undefined ? [] : groups(tail);
-  for (const [i, group] of front.entries()) bytes.writeUInt16BE(group, i * 2);
-  for (const [i, group] of back.entries()) bytes.writeUInt16BE(group, 16 - (back.length - i) * 2);
-  return bytes;
-}
-
 export const macBytes = (mac: string): Buffer => Buffer.from(mac.split(':').map((part) => Number.parseInt(part, 16)));
 
-const family = (ip: string): number => (isIP(ip) === 6 ? 10 : 2);
+const addressFamily = (ip: string): number => (isIP(ip) === 6 ? 10 : 2);
 
 function addAddress(index: number, address: Address): Message {
   const body = Buffer.alloc(8);
-  body[0] = family(address.ip);
+  body[0] = addressFamily(address.ip);
   body[1] = address.prefix;
   // IFA_F_NODAD: an address the engine hands out is its own; waiting for duplicates would delay every start.
   body[2] = body[0] === 10 ? 0x02 : 0;
@@ -71,18 +63,19 @@ function addAddress(index: number, address: Address): Message {
   };
 }
 
-function defaultRoute(index: number, gateway: string): Message {
+/** A default route; without a gateway everything is on the link (ipvlan's layer 3). */
+function defaultRoute(index: number, gateway: string, family: 4 | 6): Message {
   const body = Buffer.alloc(12);
-  body[0] = family(gateway);
+  body[0] = family === 6 ? 10 : 2;
   body[4] = 254; // main table
   body[5] = 3; // RTPROT_BOOT
-  body[6] = SCOPE.universe;
+  body[6] = gateway ? SCOPE.universe : SCOPE.link;
   body[7] = 1; // RTN_UNICAST
   return {
     type: RTM.newRoute,
     flags: nlmFlags.create | nlmFlags.replace,
     body,
-    attributes: [attribute(RTA.gateway, addressBytes(gateway)), attribute(RTA.oif, index)],
+    attributes: [...(gateway ? [attribute(RTA.gateway, addressBytes(gateway))] : []), attribute(RTA.oif, index)],
     what: `default route via ${gateway}`,
   };
 }
@@ -102,29 +95,82 @@ const linkUp = (index: number): Message => ({
   what: `link ${index} up`,
 });
 
-/** Makes the bridge with its address and brings it up; fine when it is there already. @returns its index */
-export function ensureBridge(name: string, addresses: readonly Address[], mtu: number, mac: string): number {
+/**
+ * Links that the engine makes on the machine carry its group number, set in the same message that makes them: so a later
+ * start tells them from everybody else's, and finds what a crash left.
+ */
+export interface OwnedLink {
+  readonly name: string;
+  readonly group: number;
+}
+
+/** Makes the link unless it is there already. @returns its index */
+function ensureLink(socket: RouteSocket, name: string, attributes: readonly Buffer[], flags = IFF_UP): number {
+  const exists = interfaceIndex(name);
+  if (exists !== undefined) return exists;
+  socket.request([
+    {
+      type: RTM.newLink,
+      flags: nlmFlags.create | nlmFlags.exclusive,
+      body: linkHeader(0, flags),
+      attributes: [attribute(IFLA.ifname, name), ...attributes],
+      what: `link ${name}`,
+    },
+  ]);
+  const index = interfaceIndex(name);
+  if (index === undefined) throw new Error(`link ${name} vanished`);
+  return index;
+}
+
+export interface BridgeRequest extends OwnedLink {
+  readonly addresses: readonly Address[];
+  readonly mtu: number;
+  readonly mac: string;
+}
+
+/** Makes the bridge with its addresses and brings it up; fine when it is there already. @returns its index */
+export function ensureBridge({ name, group, addresses, mtu, mac }: BridgeRequest): number {
   return withSocket((socket) => {
-    socket.request([
-      {
-        type: RTM.newLink,
-        flags: nlmFlags.create | nlmFlags.exclusive,
-        body: linkHeader(0, IFF_UP),
-        attributes: [
-          attribute(IFLA.ifname, name),
-          attribute(IFLA.mtu, mtu),
-          attribute(IFLA.address, macBytes(mac)),
-          attribute(IFLA.linkInfo, [attribute(INFO.kind, 'bridge')]),
-        ],
-        what: `bridge ${name}`,
-        tolerate: ['EEXIST'],
-      },
+    const index = ensureLink(socket, name, [
+      attribute(IFLA.mtu, mtu),
+      attribute(IFLA.group, group),
+      attribute(IFLA.address, macBytes(mac)),
+      attribute(IFLA.linkInfo, [attribute(INFO.kind, 'bridge')]),
     ]);
-    const index = interfaceIndex(name);
-    if (index === undefined) throw new Error(`bridge ${name} vanished`);
     socket.request([linkUp(index), ...addresses.map((address) => addAddress(index, address))]);
     return index;
   });
+}
+
+/** What a macvlan or ipvlan network hangs on when its user names nothing that exists: a VLAN of a link, or a dummy. */
+export function ensureParent({ name, group }: OwnedLink, vlan?: { readonly of: string; readonly id: number }): number {
+  return withSocket((socket) => {
+    const id = Buffer.alloc(2);
+    id.writeUInt16LE(vlan?.id ?? 0);
+    const under = vlan && interfaceIndex(vlan.of);
+    const info = vlan
+      ? [attribute(INFO.kind, 'vlan'), attribute(INFO.data, [attribute(VLAN_ID, id)])]
+      : [attribute(INFO.kind, 'dummy')];
+    const index = ensureLink(socket, name, [
+      attribute(IFLA.group, group),
+      ...(under === undefined ? [] : [attribute(IFLA.link, under)]),
+      attribute(IFLA.linkInfo, info),
+    ]);
+    socket.request([linkUp(index)]);
+    return index;
+  });
+}
+
+/** Names of the links of a group. */
+export function linksOfGroup(group: number): string[] {
+  return withSocket((socket) =>
+    socket.dump(RTM.getLink, linkHeader()).flatMap((body) => {
+      const found = attributesOf(body.subarray(16));
+      const own = found.get(IFLA.group)?.readUInt32LE(0) === group;
+      const name = found.get(IFLA.ifname)?.toString('latin1').replace(/\0.*$/, '');
+      return own && name ? [name] : [];
+    }),
+  );
 }
 
 /** Deletes a link; fine when there is none. */
@@ -136,64 +182,107 @@ export function deleteLink(name: string): void {
   );
 }
 
-export interface VethRequest {
-  /** Name on the machine's side, ≤ 15 characters. */
-  readonly hostName: string;
+/** What a container's interface is made of. */
+export type LinkKind =
+  | {
+      readonly kind: 'veth';
+      /** The end on the machine's side, ≤ 15 characters. */
+      readonly outer: OwnedLink;
+      /** Index of the bridge to plug it into. */
+      readonly bridge: number;
+    }
+  | { readonly kind: 'macvlan' | 'ipvlan'; readonly parent: number; readonly mode: number; readonly flags: number };
+
+export interface InnerLinkRequest {
+  readonly link: LinkKind;
   /** Name inside, `eth0`. */
   readonly innerName: string;
   /** Index inside, chosen by us so that no question has to be asked: 2 for eth0, 3 for eth1 … */
   readonly innerIndex: number;
   readonly mac: string;
   readonly mtu: number;
-  /** Index of the bridge to plug it into. */
-  readonly bridge: number;
   /** Open descriptor of the container's network namespace. */
   readonly namespaceFd: number;
 }
 
-/** A veth pair plugged into the bridge and the namespace, its outer end up: one message. */
-export function createVeth(request: VethRequest): void {
+/** An interface in the namespace; a veth's other end is plugged into its bridge and up. One message. */
+export function createInnerLink(request: InnerLinkRequest): void {
+  const { link, mtu } = request;
   // The inner end is brought up later, from inside: the kernel refuses to open a veth whose pair isn't complete yet.
-  const peer = Buffer.concat([
-    linkHeader(request.innerIndex),
+  const inner = [
     attribute(IFLA.ifname, request.innerName),
-    attribute(IFLA.mtu, request.mtu),
-    attribute(IFLA.address, macBytes(request.mac)),
+    attribute(IFLA.mtu, mtu),
+    ...(link.kind === 'ipvlan' ? [] : [attribute(IFLA.address, macBytes(request.mac))]),
     attribute(IFLA.netNsFd, request.namespaceFd),
-  ]);
-  withSocket((socket) =>
-    socket.request([
-      {
-        type: RTM.newLink,
-        flags: nlmFlags.create | nlmFlags.exclusive,
-        body: linkHeader(0, IFF_UP),
-        attributes: [
-          attribute(IFLA.ifname, request.hostName),
-          attribute(IFLA.mtu, request.mtu),
-          attribute(IFLA.master, request.bridge),
-          attribute(IFLA.linkInfo, [attribute(INFO.kind, 'veth'), attribute(INFO.data, [attribute(VETH_PEER, peer)])]),
-        ],
-        what: `veth ${request.hostName}`,
-      },
-    ]),
-  );
+  ];
+  const kind = attribute(INFO.kind, link.kind);
+  const message = (body: Buffer, attributes: readonly Buffer[]): Message => ({
+    type: RTM.newLink,
+    flags: nlmFlags.create | nlmFlags.exclusive,
+    body,
+    attributes,
+    what: `${link.kind} ${request.innerName}`,
+  });
+  withSocket((socket) => {
+    if (link.kind === 'veth') {
+      const peer = Buffer.concat([linkHeader(request.innerIndex), ...inner]);
+      const outer = [
+        attribute(IFLA.ifname, link.outer.name),
+        attribute(IFLA.mtu, mtu),
+        attribute(IFLA.group, link.outer.group),
+        attribute(IFLA.master, link.bridge),
+        attribute(IFLA.linkInfo, [kind, attribute(INFO.data, [attribute(VETH_PEER, peer)])]),
+      ];
+      socket.request([message(linkHeader(0, IFF_UP), outer)]);
+      return;
+    }
+    const mode = Buffer.alloc(link.kind === 'macvlan' ? 4 : 2);
+    mode.writeUInt16LE(link.mode);
+    const flags = Buffer.alloc(2);
+    flags.writeUInt16LE(link.flags);
+    const data = [attribute(1, mode), ...(link.kind === 'ipvlan' ? [attribute(2, flags)] : [])];
+    const info = attribute(IFLA.linkInfo, [kind, attribute(INFO.data, data)]);
+    socket.request([message(linkHeader(request.innerIndex), [...inner, attribute(IFLA.link, link.parent), info])]);
+  });
 }
 
 export interface InnerLink {
+  readonly name: string;
   readonly index: number;
   readonly addresses: readonly Address[];
-  /** Default gateways to set, IPv4 and IPv6. */
-  readonly gateways: readonly string[];
+  /** Default gateways to set; '' is "everything is on the link". */
+  readonly gateways: readonly { readonly family: 4 | 6; readonly ip: string }[];
 }
 
 /** Inside a container's namespace: loopback and its links up, their addresses and routes. One batch. */
 export function configureInside(namespacePath: string, links: readonly InnerLink[]): void {
   const messages: Message[] = [linkUp(1)];
-  for (const link of links) {
-    messages.push(linkUp(link.index));
-    messages.push(...link.addresses.map((address) => addAddress(link.index, address)));
-    messages.push(...link.gateways.map((gateway) => defaultRoute(link.index, gateway)));
+  inNetworkNamespace(namespacePath, () => {
+    for (const link of links) {
+      const six = link.addresses.some((address) => isIP(address.ip) === 6);
+      // Without an address of IPv6 it has none at all, not even a link-local one.
+      setIpv6(link.name, six);
+      messages.push(linkUp(link.index));
+      messages.push(...link.addresses.map((address) => addAddress(link.index, address)));
+      messages.push(...link.gateways.map(({ family, ip }) => defaultRoute(link.index, ip, family)));
+    }
+    withSocket((socket) => socket.request(messages));
+  });
+}
+
+function setIpv6(name: string, on: boolean): void {
+  try {
+    writeFileSync(`/proc/sys/net/ipv6/conf/${name}/disable_ipv6`, on ? '0' : '1');
+  } catch (error) {
+    // A kernel without IPv6.
+    if (on) throw error;
   }
+}
+
+/** Sets default routes of links that are there already. */
+export function setDefaultRoutes(namespacePath: string, links: readonly InnerLink[]): void {
+  const messages = links.flatMap((link) => link.gateways.map(({ family, ip }) => defaultRoute(link.index, ip, family)));
+  if (messages.length === 0) return;
   inNetworkNamespace(namespacePath, () => withSocket((socket) => socket.request(messages)));
 }
 

@@ -2,25 +2,36 @@ import { closeSync, mkdirSync, openSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { createNetworkNamespace, releaseNetworkNamespace } from '../linux/namespaces.ts';
-import { type Address, configureInside, createVeth, deleteInside } from './links.ts';
+import {
+  type Address,
+  configureInside,
+  createInnerLink,
+  deleteInside,
+  deleteLink,
+  type InnerLink,
+  type LinkKind,
+  linksOfGroup,
+  setDefaultRoutes,
+} from './links.ts';
 
 /** One interface of a container. */
 export interface SandboxEndpoint {
-  /** Unique on the machine; the veth's name on this side is made of it. */
-  readonly endpointId: string;
-  /** Index of the bridge it is plugged into. */
-  readonly bridge: number;
-  /** Number inside: eth<index>. */
+  readonly link: LinkKind;
+  /** Number inside; its name is the prefix and this. */
   readonly index: number;
+  /** `eth` unless the network says otherwise. */
+  readonly name: string;
   readonly mac: string;
   readonly mtu: number;
   readonly addresses: readonly Address[];
-  readonly gateways: readonly string[];
+  readonly gateways: InnerLink['gateways'];
 }
 
 const innerIndex = (index: number): number => index + 2;
-const innerName = (index: number): string => `eth${index}`;
-export const hostName = (endpointId: string): string => `veth${endpointId.slice(0, 8)}`;
+
+/** The veth's name on the machine's side. */
+export const outerName = (endpointId: string): string => `veth${endpointId.slice(0, 8)}`;
+const OUTER_NAME = /^veth[0-9a-f]{8}$/;
 
 /**
  * Network namespaces of containers, pinned under exec-root/netns: made before the container's process, so that it starts
@@ -52,16 +63,26 @@ export class Sandboxes {
     }
   }
 
-  /** Adds an interface to a running container. */
+  /** Adds an interface to a running container; nothing of it stays when any part fails. */
   connect(containerId: string, endpoint: SandboxEndpoint): void {
     const path = this.pathOf(containerId);
     plug(path, endpoint);
-    configureInside(path, [inner(endpoint)]);
+    try {
+      configureInside(path, [inner(endpoint)]);
+    } catch (error) {
+      deleteInside(path, endpoint.name);
+      throw error;
+    }
   }
 
   /** Takes an interface out of a running container. */
-  disconnect(containerId: string, index: number): void {
-    deleteInside(this.pathOf(containerId), innerName(index));
+  disconnect(containerId: string, name: string): void {
+    deleteInside(this.pathOf(containerId), name);
+  }
+
+  /** Default routes again, after an interface came or went. */
+  route(containerId: string, endpoints: readonly SandboxEndpoint[]): void {
+    setDefaultRoutes(this.pathOf(containerId), endpoints.map(inner));
   }
 
   /** Lets the namespace go with its interfaces; the kernel tears it down in the background. */
@@ -77,16 +98,30 @@ export class Sandboxes {
   }
 }
 
+/**
+ * Deletes the engine's links that no record speaks of: a crash came between them and their record.
+ * @param group the engine's own
+ * @param keep names of all that belong
+ * @returns the veths that are there
+ */
+export function sweepLinks(group: number, keep: ReadonlySet<string>): Set<string> {
+  const there = new Set<string>();
+  for (const name of linksOfGroup(group)) {
+    if (!keep.has(name)) deleteLink(name);
+    else if (OUTER_NAME.test(name)) there.add(name);
+  }
+  return there;
+}
+
 function plug(path: string, endpoint: SandboxEndpoint): void {
   const namespaceFd = openSync(path, 'r');
   try {
-    createVeth({
-      hostName: hostName(endpoint.endpointId),
-      innerName: innerName(endpoint.index),
+    createInnerLink({
+      link: endpoint.link,
+      innerName: endpoint.name,
       innerIndex: innerIndex(endpoint.index),
       mac: endpoint.mac,
       mtu: endpoint.mtu,
-      bridge: endpoint.bridge,
       namespaceFd,
     });
   } finally {
@@ -94,7 +129,8 @@ function plug(path: string, endpoint: SandboxEndpoint): void {
   }
 }
 
-const inner = (endpoint: SandboxEndpoint) => ({
+const inner = (endpoint: SandboxEndpoint): InnerLink => ({
+  name: endpoint.name,
   index: innerIndex(endpoint.index),
   addresses: endpoint.addresses,
   gateways: endpoint.gateways,

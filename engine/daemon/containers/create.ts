@@ -2,17 +2,17 @@ import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { invalidParameter } from '../../errors.ts';
-import type { ContainerConfig, CreateRequest, EndpointSettings, HostConfig } from '../../model/container.ts';
+import type { ContainerConfig, CreateRequest, HostConfig } from '../../model/container.ts';
 import { apiTime } from '../clock.ts';
 import { newId } from '../ids.ts';
 import type { Image } from '../images/images.ts';
-import { checkEndpoint, idleEndpoint } from '../networks/endpoints.ts';
-import { isPredefined } from '../networks/record.ts';
 import { DEFAULT_SHM_SIZE } from './container-spec.ts';
+import { checkLinks } from './links.ts';
 import { resolveMounts } from './mounts.ts';
+import { plannedNetworks } from './networking.ts';
 import { type ContainerParts, publish } from './parts.ts';
 import { randomName } from './random-name.ts';
-import { type ContainerRecord, commandOf, type Endpoint } from './record.ts';
+import { type ContainerRecord, commandOf } from './record.ts';
 import { checkCreate } from './validate.ts';
 
 export interface CreateResult {
@@ -42,6 +42,7 @@ export function createContainer(
   if (commandOf(config).length === 0) throw invalidParameter('no command specified');
   const hostConfig = normalizeHost(parts, host);
   config.Hostname ||= hostConfig.NetworkMode === 'host' ? '' : id.slice(0, 12);
+  checkLinks(parts, hostConfig);
   const networks = plannedNetworks(parts, hostConfig, NetworkingConfig?.EndpointsConfig ?? {}, config);
   const directory = containerDirectory(parts.settings.dataRoot, id);
   const before = new Set(parts.volumes.list(new Map()).map((volume) => volume.name));
@@ -139,27 +140,4 @@ function normalizeHost(parts: ContainerParts, host: HostConfig): HostConfig {
     CgroupnsMode: host.CgroupnsMode || (parts.settings.cgroupVersion === 2 ? 'private' : 'host'),
     Runtime: host.Runtime || parts.runtime.defaultName,
   };
-}
-
-function plannedNetworks(
-  parts: ContainerParts,
-  host: HostConfig,
-  wanted: Readonly<Record<string, EndpointSettings | null | undefined>>,
-  config: ContainerConfig,
-): Record<string, Endpoint> {
-  const mode = host.NetworkMode ?? 'bridge';
-  if (mode.startsWith('container:')) return {};
-  const planned: Record<string, Endpoint> = {};
-  const names = new Set([mode, ...Object.keys(wanted).map((name) => (name === 'default' ? 'bridge' : name))]);
-  let index = 0;
-  for (const name of names) {
-    const network = parts.networks.get(name);
-    const settings = { ...(wanted[name] ?? (name === mode ? wanted.default : undefined) ?? {}) };
-    if (config.MacAddress && name === mode) settings.MacAddress ||= config.MacAddress;
-    checkEndpoint(network, settings);
-    if (!isPredefined(network.name) || network.name === 'bridge' || names.size === 1) {
-      planned[network.name] = idleEndpoint(network, settings, index++);
-    }
-  }
-  return planned;
 }

@@ -2,6 +2,8 @@ import { join } from 'node:path';
 
 import type { PortMap } from '../../model/container.ts';
 import { ZERO_TIME } from '../clock.ts';
+import { dnsNames } from '../networks/names.ts';
+import { isPredefined } from '../networks/record.ts';
 import type { Container } from './container.ts';
 import { containerDirectory } from './create.ts';
 import type { HealthState } from './health.ts';
@@ -44,9 +46,8 @@ export function mountView(mount: MountPoint): object {
 }
 
 /** swagger: EndpointSettings */
-export function endpointView(record: ContainerRecord, endpoint: Endpoint): object {
+export function endpointView(record: ContainerRecord, endpoint: Endpoint, name?: string): object {
   const { settings } = endpoint;
-  const names = [...new Set([...(settings.Aliases ?? []), record.id.slice(0, 12)])];
   return {
     IPAMConfig: settings.IPAMConfig ?? null,
     Links: settings.Links ?? null,
@@ -59,10 +60,10 @@ export function endpointView(record: ContainerRecord, endpoint: Endpoint): objec
     IPAddress: endpoint.ipAddress,
     MacAddress: endpoint.macAddress,
     IPPrefixLen: endpoint.prefix,
-    IPv6Gateway: '',
-    GlobalIPv6Address: '',
-    GlobalIPv6PrefixLen: 0,
-    DNSNames: record.hostConfig.NetworkMode === 'bridge' ? null : [record.name, ...names],
+    IPv6Gateway: endpoint.ipv6Gateway ?? '',
+    GlobalIPv6Address: endpoint.ipv6Address ?? '',
+    GlobalIPv6PrefixLen: endpoint.ipv6Prefix ?? 0,
+    DNSNames: name === undefined || isPredefined(name) ? null : dnsNames(record, endpoint),
   };
 }
 
@@ -132,14 +133,14 @@ export function inspectContainer(
       SecondaryIPv6Addresses: null,
       EndpointID: first?.endpointId ?? '',
       Gateway: first?.gateway ?? '',
-      GlobalIPv6Address: '',
-      GlobalIPv6PrefixLen: 0,
+      GlobalIPv6Address: first?.ipv6Address ?? '',
+      GlobalIPv6PrefixLen: first?.ipv6Prefix ?? 0,
       IPAddress: first?.ipAddress ?? '',
       IPPrefixLen: first?.prefix ?? 0,
-      IPv6Gateway: '',
+      IPv6Gateway: first?.ipv6Gateway ?? '',
       MacAddress: first?.macAddress ?? '',
       Networks: Object.fromEntries(
-        Object.entries(record.networks).map(([name, endpoint]) => [name, endpointView(record, endpoint)]),
+        Object.entries(record.networks).map(([name, endpoint]) => [name, endpointView(record, endpoint, name)]),
       ),
     },
   };

@@ -164,7 +164,7 @@ export function summaryView(
     HostConfig: { NetworkMode: record.hostConfig.NetworkMode ?? 'bridge', ...annotations(record) },
     NetworkSettings: {
       Networks: Object.fromEntries(
-        Object.entries(record.networks).map(([name, endpoint]) => [name, endpointView(record, endpoint)]),
+        Object.entries(record.networks).map(([name, endpoint]) => [name, endpointView(record, endpoint, name)]),
       ),
     },
     Mounts: record.mounts.filter((mount) => mount.type !== 'tmpfs' || !mount.mode).map(mountView),

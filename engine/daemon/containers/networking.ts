@@ -1,9 +1,23 @@
 import { conflict, invalidParameter, messageOf, systemError } from '../../errors.ts';
-import type { HostConfig, PortMap } from '../../model/container.ts';
+import { log } from '../../log.ts';
+import type { ContainerConfig, EndpointSettings, HostConfig, PortMap } from '../../model/container.ts';
+import { outerName, sweepLinks } from '../../network/sandbox.ts';
 import type { NamespaceChoice } from '../../runtime/spec.ts';
-import { allocateEndpoint, defaultEndpoint, releaseEndpoint, sandboxEndpoint } from '../networks/endpoints.ts';
-import type { PortWish } from '../networks/ports.ts';
+import {
+  allocateEndpoint,
+  checkEndpoint,
+  defaultEndpoint,
+  idleEndpoint,
+  releaseEndpoint,
+  reserveEndpoint,
+  sandboxEndpoints,
+} from '../networks/endpoints.ts';
+import { usesEmbeddedDns } from '../networks/names.ts';
+import type { PortTarget } from '../networks/ports.ts';
+import { DRIVER_OPTION, hasAddresses, isPredefined } from '../networks/record.ts';
+import { resolverSettings } from './network-files.ts';
 import type { ContainerParts } from './parts.ts';
+import { portWishes } from './port-wishes.ts';
 import { type ContainerRecord, type Endpoint, isRunning, pidOf } from './record.ts';
 
 export interface NetworkSetup {
@@ -18,6 +32,39 @@ export function networkKind(record: ContainerRecord): 'sandbox' | 'host' | { rea
   if (mode === 'host') return 'host';
   if (mode.startsWith('container:')) return { container: mode.slice('container:'.length) };
   return 'sandbox';
+}
+
+/** The endpoints of a new container, without addresses yet. */
+export function plannedNetworks(
+  parts: ContainerParts,
+  host: HostConfig,
+  wanted: Readonly<Record<string, EndpointSettings | null | undefined>>,
+  config: ContainerConfig,
+): Record<string, Endpoint> {
+  const mode = host.NetworkMode ?? 'bridge';
+  if (mode.startsWith('container:')) return {};
+  const given = new Map(Object.entries(wanted).map(([name, value]) => [name === 'default' ? 'bridge' : name, value]));
+  const planned: Record<string, Endpoint> = {};
+  // The network of the mode comes first; the others in the order of their names, as their interfaces are numbered.
+  const names = new Set([mode, ...[...given.keys()].sort()]);
+  let index = 0;
+  for (const name of names) {
+    const network = parts.networks.get(name);
+    const settings = { ...(given.get(name) ?? given.get(network.name) ?? {}) };
+    if (config.MacAddress && name === mode) settings.MacAddress ||= config.MacAddress;
+    if (name === mode && host.Links?.length && !isPredefined(network.name)) settings.Links ??= host.Links;
+    checkEndpoint(network, settings);
+    if (planned[network.name]) continue;
+    if (names.size > 1 && !hasAddresses(network)) {
+      throw invalidParameter(
+        network.driver === 'host'
+          ? 'container cannot be disconnected from host network or connected to host network'
+          : 'container cannot be connected to multiple networks with one of the networks in private (none) mode',
+      );
+    }
+    planned[network.name] = idleEndpoint(network, settings, index++);
+  }
+  return planned;
 }
 
 /** Gives a container its network for one run; undone whole when any part of it fails. */
@@ -36,15 +83,12 @@ export async function setUpNetwork(parts: ContainerParts, record: ContainerRecor
   try {
     for (const [name, endpoint] of Object.entries(record.networks)) {
       const network = parts.networks.get(endpoint.networkId);
-      allocated[name] = network.driver === 'bridge' ? allocateEndpoint(parts.bridges, network, endpoint) : endpoint;
+      allocated[name] = hasAddresses(network) ? allocateEndpoint(parts.bridges, network, endpoint) : endpoint;
     }
-    const live = Object.values(allocated).filter((endpoint) => endpoint.ipAddress);
-    const first = defaultEndpoint(allocated);
-    const path = parts.sandboxes.create(
-      record.id,
-      live.map((endpoint) => sandboxEndpoint(parts.bridges, endpoint, endpoint === (first && allocated[first]))),
-    );
-    const published = first ? await publishPorts(parts, record, allocated[first]!) : {};
+    const path = parts.sandboxes.create(record.id, sandboxEndpoints(parts.bridges, allocated));
+    const running = { ...record, networks: allocated };
+    openNames(parts, running);
+    const published = await publishPorts(parts, running);
     return { namespace: { path }, networks: allocated, ports: published };
   } catch (error) {
     await tearDownNetwork(parts, { ...record, networks: { ...record.networks, ...allocated } });
@@ -52,11 +96,33 @@ export async function setUpNetwork(parts: ContainerParts, record: ContainerRecor
   }
 }
 
-async function publishPorts(parts: ContainerParts, record: ContainerRecord, endpoint: Endpoint): Promise<PortMap> {
-  const wishes = portWishes(record);
+/** Makes the embedded resolver answer a container, when it is one that has it. */
+export function openNames(parts: ContainerParts, record: ContainerRecord): void {
+  if (!usesEmbeddedDns(record)) return;
+  const path = parts.sandboxes.pathOf(record.id);
+  parts.names.open(record.id, path, resolverSettings(record, parts.settings, path));
+}
+
+/** Ports are published through the network that is the default route, when it is a bridge. */
+function portTarget(
+  parts: ContainerParts,
+  record: ContainerRecord,
+): { target: PortTarget; endpoint: Endpoint } | undefined {
+  const name = defaultEndpoint(record.networks, 4);
+  const endpoint = name === undefined ? undefined : record.networks[name];
+  if (!endpoint || parts.bridges.get(endpoint.networkId)?.record.driver !== 'bridge') return undefined;
+  return { target: { containerId: record.id, ipv4: endpoint.ipAddress, ipv6: endpoint.ipv6Address }, endpoint };
+}
+
+async function publishPorts(parts: ContainerParts, record: ContainerRecord): Promise<PortMap> {
+  const found = portTarget(parts, record);
+  if (!found) return {};
+  const { target, endpoint } = found;
+  const options = parts.bridges.get(endpoint.networkId)?.record.options;
+  const wishes = portWishes(record, options?.[DRIVER_OPTION.hostBinding] ?? '', target.ipv6 !== undefined);
   if (wishes.length === 0) return {};
   try {
-    return await parts.ports.publish(record.id, endpoint.ipAddress, wishes);
+    return await parts.ports.publish(target, wishes);
   } catch (error) {
     throw systemError(
       `driver failed programming external connectivity on endpoint ${record.name} (${endpoint.endpointId}): ${messageOf(error)}`,
@@ -65,49 +131,42 @@ async function publishPorts(parts: ContainerParts, record: ContainerRecord, endp
   }
 }
 
-/** Ports to publish: `-p` and, with `-P`, every exposed port that has no binding. */
-export function portWishes(record: { config: ContainerRecord['config']; hostConfig: HostConfig }): PortWish[] {
-  const wishes: PortWish[] = [];
-  const bindings = record.hostConfig.PortBindings ?? {};
-  const wish = (name: string, hostIp: string, range: readonly [number, number]): void => {
-    const [port = '', protocol = 'tcp'] = name.split('/');
-    wishes.push({ protocol: protocol as PortWish['protocol'], containerPort: Number(port), hostIp, range });
-  };
-  for (const [name, list] of Object.entries(bindings)) {
-    for (const { HostIp = '', HostPort = '' } of list ?? []) {
-      const [first = '', last = first] = HostPort.split('-');
-      if (!/^\d*$/.test(first) || !/^\d*$/.test(last))
-        throw invalidParameter(`invalid port specification: ${HostPort}`);
-      // IPv6 bindings are dropped when a plain one stands beside them; alone they mean every address.
-      wish(name, HostIp.includes(':') || HostIp === '' ? '0.0.0.0' : HostIp, [Number(first), Number(last)]);
-    }
-  }
-  if (record.hostConfig.PublishAllPorts) {
-    for (const name of Object.keys(record.config.ExposedPorts ?? {})) {
-      if (!bindings[name]?.length) wish(name.includes('/') ? name : `${name}/tcp`, '0.0.0.0', [0, 0]);
-    }
-  }
-  return unique(wishes);
-}
-
-/** `-p 80:80` comes from some clients as two bindings, IPv4 and IPv6, of one port. */
-function unique(wishes: readonly PortWish[]): PortWish[] {
-  const seen = new Set<string>();
-  return wishes.filter((wish) => {
-    const key = `${wish.protocol} ${wish.hostIp} ${wish.range[0]} ${wish.containerPort}`;
-    return wish.range[0] === 0 || !seen.has(key) ? seen.add(key) : false;
-  });
-}
-
 /** Takes a container's network away. @returns its endpoints without addresses */
 export async function tearDownNetwork(
   parts: ContainerParts,
   record: ContainerRecord,
 ): Promise<ContainerRecord['networks']> {
   if (networkKind(record) !== 'sandbox') return record.networks;
+  parts.names.close(record.id);
   await parts.ports.unpublish(record.id);
   parts.sandboxes.release(record.id);
   const idle: Record<string, Endpoint> = {};
   for (const [name, endpoint] of Object.entries(record.networks)) idle[name] = releaseEndpoint(parts.bridges, endpoint);
   return idle;
+}
+
+/**
+ * After the engine's start, with the networks up: what running containers have is theirs again (addresses, ports, names),
+ * links that no record speaks of go, and an interface that a crash took between its end and its record comes back.
+ */
+export async function restoreNetworks(parts: ContainerParts): Promise<void> {
+  const running = parts.registry.all().filter(({ record }) => isRunning(record) && networkKind(record) === 'sandbox');
+  const live = running.flatMap(({ record }) => Object.values(record.networks).filter((endpoint) => endpoint.ipAddress));
+  for (const endpoint of live) reserveEndpoint(parts.bridges, endpoint);
+  const veths = live.map((endpoint) => outerName(endpoint.endpointId));
+  const there = sweepLinks(parts.bridges.group, new Set([...parts.networks.links(), ...veths]));
+  for (const { record } of running) {
+    try {
+      for (const endpoint of sandboxEndpoints(parts.bridges, record.networks)) {
+        if (endpoint.link.kind === 'veth' && !there.has(endpoint.link.outer.name)) {
+          parts.sandboxes.connect(record.id, endpoint);
+        }
+      }
+      openNames(parts, record);
+      const found = portTarget(parts, record);
+      if (found) await parts.ports.adopt(found.target, record.ports);
+    } catch (error) {
+      log.warn('network not taken over', { container: record.id, error: messageOf(error) });
+    }
+  }
 }

@@ -4,23 +4,21 @@ import type { Snapshots } from '../../snapshots/snapshots.ts';
 import type { Events } from '../events.ts';
 import type { Images } from '../images/images.ts';
 import type { Bridges } from '../networks/bridges.ts';
+import type { Names } from '../networks/names.ts';
 import type { Networks } from '../networks/networks.ts';
 import type { Ports } from '../networks/ports.ts';
 import type { Volumes } from '../volumes/volumes.ts';
 import type { Container } from './container.ts';
+import type { NameSettings } from './network-files.ts';
 import type { ContainerRegistry } from './registry.ts';
 
-export interface ContainerSettings {
+export interface ContainerSettings extends NameSettings {
   readonly dataRoot: string;
-  /** Address that `host-gateway` and host.docker.internal stand for; undefined: the bridge's gateway. */
-  readonly hostGatewayIp: string | undefined;
   /** What the machine's kernel lets the engine have. */
   readonly bounding: readonly string[];
   readonly cgroupVersion: 1 | 2;
   /** Program for --init on this machine, and where a container sees it. */
   readonly initPath: string;
-  /** Resolvers for containers that name none; empty: the machine's. */
-  readonly dns: readonly string[];
 }
 
 /** What the container operations work with. Each operation is a function or a small class over these. */
@@ -32,6 +30,7 @@ export interface ContainerParts {
   readonly volumes: Volumes;
   readonly networks: Networks;
   readonly bridges: Bridges;
+  readonly names: Names;
   readonly ports: Ports;
   readonly sandboxes: Sandboxes;
   readonly events: Events;

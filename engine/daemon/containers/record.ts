@@ -40,6 +40,10 @@ export interface Endpoint {
   readonly prefix: number;
   readonly gateway: string;
   readonly macAddress: string;
+  /** On networks with IPv6. */
+  readonly ipv6Address?: string;
+  readonly ipv6Prefix?: number;
+  readonly ipv6Gateway?: string;
   /** Interface inside: eth<index>. */
   readonly index: number;
 }

@@ -10,6 +10,7 @@ import type { Container } from './container.ts';
 import { containerSpec } from './container-spec.ts';
 import { copyUp } from './copy-up.ts';
 import { containerDirectory } from './create.ts';
+import { type LinkedContainers, linkedContainers, withLinkEnvironment } from './links.ts';
 import { logTarget } from './logs/target.ts';
 import { ociMounts } from './mounts.ts';
 import { writeNetworkFiles } from './network-files.ts';
@@ -70,8 +71,9 @@ async function launch(parts: ContainerParts, container: Container, restartCount:
   // Not yet durable: if the engine dies now, its next start sweeps the sandbox, and the record never said it ran.
   container.record = { ...record, networks: network.networks, ports: network.ports };
   const own = ociMounts(record.mounts);
-  const mounts = [...fileMounts(parts, container.record, directory), ...own];
-  const spec = containerSpec(record, {
+  const links = linkedContainers(parts, container.record);
+  const mounts = [...fileMounts(parts, container.record, directory, links), ...own];
+  const spec = containerSpec(withLinkEnvironment(record, links), {
     rootfs,
     network: network.namespace,
     joined,
@@ -111,7 +113,12 @@ function consoleSize(record: ContainerRecord): readonly [number, number] | undef
 }
 
 /** hosts, hostname and resolv.conf, bound into the container unless the user mounts something there. */
-function fileMounts(parts: ContainerParts, record: ContainerRecord, directory: string): OciMount[] {
+function fileMounts(
+  parts: ContainerParts,
+  record: ContainerRecord,
+  directory: string,
+  links: LinkedContainers,
+): OciMount[] {
   const kind = networkKind(record);
   let source = directory;
   if (typeof kind === 'object') source = containerDirectory(parts.settings.dataRoot, kind.container);
@@ -120,9 +127,8 @@ function fileMounts(parts: ContainerParts, record: ContainerRecord, directory: s
     writeNetworkFiles({
       directory,
       record,
-      hostGatewayIp: parts.settings.hostGatewayIp,
-      dns: parts.settings.dns,
-      embeddedDns: undefined,
+      settings: parts.settings,
+      links: links.hosts,
       hostNetwork: kind === 'host',
     });
   }

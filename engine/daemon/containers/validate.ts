@@ -1,4 +1,4 @@
-import { conflict, invalidParameter, notImplemented } from '../../errors.ts';
+import { conflict, invalidParameter } from '../../errors.ts';
 import type { ContainerConfig, HostConfig, Resources } from '../../model/container.ts';
 import { normalizeCapability } from '../../runtime/capabilities.ts';
 import { parseDeviceRule } from '../../runtime/devices.ts';
@@ -135,7 +135,6 @@ export function checkCreate(config: ContainerConfig, host: HostConfig): void {
   if (Object.keys(host.StorageOpt ?? {}).length > 0) {
     throw invalidParameter("--storage-opt is supported only for overlay over xfs with 'pquota' mount option");
   }
-  if (host.Links?.length) throw notImplemented('links are not supported by this engine; use a network and aliases');
   if (host.DeviceRequests?.length) {
     throw conflict('could not select device driver "" with capabilities: [[gpu]]');
   }

@@ -1,21 +1,27 @@
-import { isIPv4 } from 'node:net';
-import { conflict, EngineError, forbidden, invalidParameter, notFound, notImplemented } from '../../errors.ts';
+import {
+  conflict,
+  forbidden,
+  invalidParameter,
+  messageOf,
+  notFound,
+  notImplemented,
+  unavailable,
+} from '../../errors.ts';
+import { log } from '../../log.ts';
 import { removeFirewall } from '../../network/firewall.ts';
-import { contains, parseSubnet, subnetText, toNumber, toText } from '../../network/subnet.ts';
+import { parseSubnet } from '../../network/subnet.ts';
 import type { DocumentStore } from '../../store/documents.ts';
 import { apiTime } from '../clock.ts';
 import type { Events } from '../events.ts';
-import { checkFilters, type Filters, matchesLabels, matchesPruneLabels } from '../filters.ts';
+import { booleanFilter, checkFilters, type Filters, matchesLabels, matchesPruneLabels } from '../filters.ts';
 import { newId } from '../ids.ts';
 import { parseUntil } from '../times.ts';
 import type { Bridges } from './bridges.ts';
-import {
-  BRIDGE_OPTION,
-  type IpamConfig,
-  isPredefined,
-  type NetworkCreateRequest,
-  type NetworkRecord,
-} from './record.ts';
+import type { DefaultPools } from './default-pools.ts';
+import { checkBridgeOptions, vlanMode } from './driver-options.ts';
+import { completeIpam } from './ipam.ts';
+import { type NetworkConfig, predefinedNetworks } from './predefined.ts';
+import { DRIVER_OPTION, isPredefined, type NetworkCreateRequest, type NetworkRecord } from './record.ts';
 
 /** Who is on networks; answered by the containers. */
 export interface NetworkUsers {
@@ -31,9 +37,12 @@ export interface NetworkUser {
   readonly ipAddress: string;
   readonly prefix: number;
   readonly macAddress: string;
+  readonly ipv6Address?: string;
+  readonly ipv6Prefix?: number;
 }
 
 const VALID_NAME = /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/;
+const DRIVERS = ['bridge', 'macvlan', 'ipvlan'];
 const LIST_FILTERS = ['dangling', 'driver', 'id', 'label', 'name', 'scope', 'type'];
 
 /** The networks (swagger: Network operations): rules and records; bridges themselves are engine/network's. */
@@ -44,29 +53,60 @@ export class Networks {
   readonly #users: NetworkUsers;
   readonly #byId = new Map<string, NetworkRecord>();
 
-  constructor(parts: { store: DocumentStore<NetworkRecord>; bridges: Bridges; events: Events; users: NetworkUsers }) {
+  readonly #config: NetworkConfig;
+  readonly #pools: DefaultPools;
+
+  constructor(parts: {
+    store: DocumentStore<NetworkRecord>;
+    bridges: Bridges;
+    events: Events;
+    users: NetworkUsers;
+    config: NetworkConfig;
+    pools: DefaultPools;
+  }) {
     this.#store = parts.store;
     this.#bridges = parts.bridges;
     this.#events = parts.events;
     this.#users = parts.users;
+    this.#config = parts.config;
+    this.#pools = parts.pools;
   }
 
-  /** Brings up every network there is a record of, making the predefined ones first. */
+  /** Brings up every network there is a record of, making the predefined ones first. Rules are the caller's to write. */
   start(): void {
     for (const network of this.#store.all()) this.#byId.set(network.id, network);
-    for (const network of predefined()) {
-      if (this.#find(network.name)) continue;
+    const used = [...this.#byId.values()]
+      .filter((network) => !isPredefined(network.name))
+      .flatMap((network) => network.ipam.config.map((config) => parseSubnet(config.Subnet)));
+    for (const network of predefinedNetworks(this.#config, this.#pools, (name) => this.#find(name), used)) {
+      const before = this.#byId.get(network.id);
+      if (before && JSON.stringify(before.ipam) !== JSON.stringify(network.ipam)) this.#bridges.down(before);
       this.#store.put(network);
       this.#byId.set(network.id, network);
     }
     for (const network of this.#byId.values()) {
-      if (network.driver === 'bridge') this.#bridges.up(network, { firewall: false });
+      try {
+        this.#bridges.up(network, { firewall: false });
+      } catch (error) {
+        if (isPredefined(network.name)) throw error;
+        log.error('network is not up', { network: network.name, error: messageOf(error) });
+      }
     }
+  }
+
+  /** Names of every link on the machine that belongs to a network. */
+  links(): string[] {
+    return [...this.#byId.values()].flatMap((network) => this.#bridges.linksOf(network));
+  }
+
+  /** The default bridge's own address: what `host-gateway` stands for unless it is set. */
+  hostGateway(): string | undefined {
+    return this.#find('bridge')?.ipam.config[0]?.Gateway;
   }
 
   /** Takes the bridges and the firewall away; records stay. */
   stop(): void {
-    for (const network of this.#byId.values()) if (network.driver === 'bridge') this.#bridges.down(network);
+    for (const network of this.#byId.values()) this.#bridges.down(network);
     removeFirewall();
   }
 
@@ -87,34 +127,48 @@ export class Networks {
     return matches[0];
   }
 
+  /** POST /networks/create. Whatever of the request this engine can't do is refused. */
   create(request: NetworkCreateRequest): NetworkRecord {
     const name = request.Name ?? '';
     const driver = request.Driver || 'bridge';
+    if (name.trim() === '') throw invalidParameter('invalid name: name is empty');
     if (!VALID_NAME.test(name)) throw invalidParameter(`invalid network name: ${name}`);
     if (isPredefined(name)) throw forbidden(`operation is not permitted on predefined ${name} network`);
     if (this.#find(name)) throw conflict(`network with name ${name} already exists`);
-    if (driver === 'host' || driver === 'null') {
-      throw forbidden(`only one instance of "${driver}" network is allowed`);
-    }
-    if (driver !== 'bridge') throw notFound(`could not find plugin ${driver} in v1 plugin registry: plugin not found`);
-    if (request.EnableIPv6) throw notImplemented('IPv6 networks are not supported yet');
-    if (request.Ingress) throw conflict('This node is not a swarm manager.');
+    refuseUnsupported(request, driver);
+    const made = driver as 'bridge' | 'macvlan' | 'ipvlan';
+    const options = { ...this.#config['default-network-opts']?.[driver], ...request.Options };
+    const wanted = (request.IPAM?.Config ?? []).map((config) => ({
+      ...config,
+      AuxiliaryAddresses: config.AuxiliaryAddresses ?? config.AuxAddress,
+    }));
+    const enableIPv6 = request.EnableIPv6 ?? false;
+    const isolated = made !== 'bridge' && ((request.Internal ?? false) || !options[DRIVER_OPTION.parent]);
+    if (made === 'bridge') checkBridgeOptions(options, this.#byId.values());
+    else vlanMode({ driver: made, options });
     const network: NetworkRecord = {
       id: newId(),
       name,
       created: apiTime(),
-      driver,
-      enableIPv6: false,
-      internal: request.Internal ?? false,
+      driver: made,
+      enableIPv6,
+      internal: (request.Internal ?? false) || isolated,
       attachable: request.Attachable ?? false,
       ipam: {
         driver: request.IPAM?.Driver || 'default',
         options: request.IPAM?.Options ?? {},
-        config: [this.#ipam(request.IPAM?.Config?.[0])],
+        config: completeIpam(wanted, {
+          enableIPv6,
+          pools: this.#pools,
+          used: this.#bridges.usedSubnets(),
+          gateway: true,
+        }),
       },
-      options: request.Options ?? {},
+      options,
       labels: request.Labels ?? {},
+      ownSubnets: wanted.some((config) => config.Subnet),
     };
+    if (made === 'bridge') checkSubnetCount(network);
     this.#bridges.up(network);
     try {
       this.#store.put(network);
@@ -127,49 +181,10 @@ export class Networks {
     return network;
   }
 
-  /** Completes and checks a client's address configuration. */
-  #ipam(wanted: Partial<IpamConfig> | undefined): IpamConfig {
-    const cidr = wanted?.Subnet || this.#bridges.freeSubnet();
-    if (!cidr) {
-      throw new EngineError('system', 'all predefined address pools have been fully subnetted');
-    }
-    const subnet = parseSubnet(cidr);
-    if (wanted?.Subnet && subnetText(subnet) !== wanted.Subnet) {
-      throw invalidParameter(
-        `invalid network config:\ninvalid subnet ${wanted.Subnet}: it should be ${subnetText(subnet)}`,
-      );
-    }
-    if (this.#bridges.overlapping(cidr)) {
-      throw forbidden('invalid pool request: Pool overlaps with other one on this address space');
-    }
-    for (const [what, ip] of [['gateway', wanted?.Gateway], ...Object.entries(wanted?.AuxiliaryAddresses ?? {})]) {
-      if (ip && (!isIPv4(ip) || !contains(subnet, toNumber(ip)))) {
-        throw invalidParameter(
-          `invalid network config:\ninvalid ${what === 'gateway' ? 'gateway' : 'auxiliary address'} ${ip}: parent subnet ${cidr} doesn't contain it`,
-        );
-      }
-    }
-    if (wanted?.IPRange) {
-      const range = parseSubnet(wanted.IPRange);
-      if (range.prefix < subnet.prefix || !contains(subnet, range.base)) {
-        throw invalidParameter(
-          `invalid network config:\ninvalid ip-range ${wanted.IPRange}: parent subnet ${cidr} doesn't contain it`,
-        );
-      }
-    }
-    const first = wanted?.IPRange ? parseSubnet(wanted.IPRange) : subnet;
-    return {
-      Subnet: subnetText(subnet),
-      IPRange: wanted?.IPRange || undefined,
-      Gateway: wanted?.Gateway || toText(subnet.base === first.base ? subnet.base + 1 : first.base),
-      AuxiliaryAddresses: wanted?.AuxiliaryAddresses,
-    };
-  }
-
   remove(reference: string): void {
     const network = this.get(reference);
     if (isPredefined(network.name)) throw forbidden(`${network.name} is a pre-defined network and cannot be removed`);
-    const active = this.#users.usersOfNetwork(network.id).filter((user) => user.running);
+    const active = this.#activeOn(network);
     if (active.length > 0) {
       const list = active.map((user) => `name:${JSON.stringify(user.name)} id:${JSON.stringify(user.id.slice(0, 12))}`);
       throw forbidden(
@@ -184,6 +199,10 @@ export class Networks {
 
   list(filters: Filters): NetworkRecord[] {
     checkFilters(filters, LIST_FILTERS);
+    const dangling = booleanFilter(filters, 'dangling');
+    for (const type of filters.get('type') ?? []) {
+      if (type !== 'custom' && type !== 'builtin') throw invalidParameter(`invalid filter: 'type'='${type}'`);
+    }
     const any = (name: string, test: (value: string) => boolean): boolean =>
       !filters.has(name) || filters.get(name)!.some(test);
     return [...this.#byId.values()].filter(
@@ -193,13 +212,18 @@ export class Networks {
         any('driver', (value) => network.driver === value) &&
         any('scope', (value) => value === 'local') &&
         any('type', (value) => (value === 'builtin') === isPredefined(network.name)) &&
-        any('dangling', (value) => (value === 'true' || value === '1') === this.#isDangling(network)) &&
+        (dangling === undefined || dangling === this.#isDangling(network)) &&
         matchesLabels(filters, network.labels),
     );
   }
 
   #isDangling(network: NetworkRecord): boolean {
-    return !isPredefined(network.name) && this.#users.usersOfNetwork(network.id).length === 0;
+    return !isPredefined(network.name) && this.#activeOn(network).length === 0;
+  }
+
+  /** Who has addresses of it: as in moby, a container that doesn't run is no user. */
+  #activeOn(network: NetworkRecord): readonly NetworkUser[] {
+    return this.#users.usersOfNetwork(network.id).filter((user) => user.endpointId !== '');
   }
 
   /** Removes networks nobody is on. @returns their names */
@@ -219,37 +243,34 @@ export class Networks {
   }
 
   usersOf(network: NetworkRecord): readonly NetworkUser[] {
-    return this.#users.usersOfNetwork(network.id);
+    return this.#activeOn(network);
   }
 }
 
-function predefined(): NetworkRecord[] {
-  const base = {
-    created: apiTime(),
-    enableIPv6: false,
-    internal: false,
-    attachable: false,
-    labels: {},
-  };
-  return [
-    {
-      ...base,
-      id: newId(),
-      name: 'bridge',
-      driver: 'bridge',
-      ipam: { driver: 'default', options: {}, config: [{ Subnet: '172.17.0.0/16', Gateway: '172.17.0.1' }] },
-      options: {
-        [BRIDGE_OPTION.isDefault]: 'true',
-        [BRIDGE_OPTION.icc]: 'true',
-        [BRIDGE_OPTION.masquerade]: 'true',
-        [BRIDGE_OPTION.hostBinding]: '0.0.0.0',
-        [BRIDGE_OPTION.name]: 'docker0',
-        [BRIDGE_OPTION.mtu]: '1500',
-      },
-    },
-    { ...base, id: newId(), name: 'host', driver: 'host', ipam: emptyIpam, options: {} },
-    { ...base, id: newId(), name: 'none', driver: 'null', ipam: emptyIpam, options: {} },
-  ];
+function refuseUnsupported(request: NetworkCreateRequest, driver: string): void {
+  if (driver === 'host' || driver === 'null') {
+    throw forbidden(`only one instance of "${driver}" network is allowed`);
+  }
+  if (request.Ingress || driver === 'overlay' || request.Scope === 'swarm') {
+    throw unavailable(
+      'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to connect this node to swarm and try again.',
+    );
+  }
+  if (!DRIVERS.includes(driver)) {
+    throw notFound(`could not find plugin ${driver} in v1 plugin registry: plugin not found`);
+  }
+  const ipam = request.IPAM?.Driver || 'default';
+  if (ipam !== 'default') throw notFound(`could not find plugin ${ipam} in v1 plugin registry: plugin not found`);
+  if (request.ConfigOnly || request.ConfigFrom?.Network) {
+    throw notImplemented('configuration-only networks are not supported by this engine');
+  }
+  if (request.EnableIPv4 === false) throw notImplemented('networks without IPv4 are not supported by this engine');
+  for (const option of Object.keys(request.IPAM?.Options ?? {})) {
+    throw notImplemented(`IPAM option ${option} is not supported by this engine`);
+  }
 }
 
-const emptyIpam = { driver: 'default', options: {}, config: [] };
+function checkSubnetCount(network: NetworkRecord): void {
+  const families = network.ipam.config.map(({ Subnet }) => parseSubnet(Subnet).family);
+  if (new Set(families).size < families.length) throw forbidden("bridge driver doesn't support multiple subnets");
+}

@@ -1,16 +1,22 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 
 import { type EngineError, hasCode, systemError } from '../../errors.ts';
 import type { PortMap } from '../../model/container.ts';
-import { type PublishedPort, publishPorts, unpublishPorts } from '../../network/firewall.ts';
+import { isAny, type PublishedPort, publishPorts, unpublishPorts } from '../../network/firewall.ts';
 import type { HostChannel } from '../../network/host-channel.ts';
 import { type PortReservation, reservePort } from '../../network/port-reservation.ts';
+import { familyOf } from '../../network/subnet.ts';
 
 interface Lease {
-  /** As this machine translates it. */
-  readonly port: PublishedPort;
+  readonly protocol: PublishedPort['protocol'];
+  readonly hostPort: number;
+  readonly containerPort: number;
   /** The address the user asked for. */
   readonly hostIp: string;
+  /** The address that is held on this machine. */
+  readonly heldIp: string;
+  /** As this machine translates it; undefined where only the reservation's own socket passes connections on. */
+  readonly port: PublishedPort | undefined;
   readonly reservation: PortReservation;
   readonly containerId: string;
 }
@@ -18,16 +24,27 @@ interface Lease {
 export interface PortWish {
   readonly protocol: PublishedPort['protocol'];
   readonly containerPort: number;
+  /** '': every address, of both families when the container has both. */
   readonly hostIp: string;
   /** A free one of this range is taken; [0, 0] is any. */
   readonly range: readonly [number, number];
 }
 
+/** Where published ports of a container lead. */
+export interface PortTarget {
+  readonly containerId: string;
+  readonly ipv4: string;
+  readonly ipv6: string | undefined;
+}
+
 const ANY = '0.0.0.0';
+const ANY6 = '::';
 
 /** Ports of the machine that belong to containers: reserved, translated, and opened on the host. */
 export class Ports {
-  readonly #leases: Lease[] = [];
+  /** By protocol and port: what may conflict. */
+  readonly #leases = new Map<string, Lease[]>();
+  readonly #byContainer = new Map<string, Lease[]>();
   readonly #host: HostChannel | undefined;
   readonly #ephemeral: readonly [number, number];
   #next: number;
@@ -42,143 +59,202 @@ export class Ports {
   }
 
   published(): readonly PublishedPort[] {
-    return this.#leases.map((lease) => lease.port);
+    return [...this.#byContainer.values()].flat().flatMap(({ port }) => port ?? []);
   }
 
   /** Publishes all of a container's ports, or none. Throws in Docker's words when one can't be had. */
-  async publish(containerId: string, containerIp: string, wishes: readonly PortWish[]): Promise<PortMap> {
+  async publish(target: PortTarget, wishes: readonly PortWish[]): Promise<PortMap> {
     const leases: Lease[] = [];
+    const translated: PublishedPort[] = [];
     try {
-      for (const wish of wishes) {
-        const reservation = await this.#reserve(wish);
-        const { protocol, hostIp, containerPort } = wish;
-        const port = this.#translated({ protocol, hostIp, hostPort: reservation.port, containerIp, containerPort });
-        const lease = { port, hostIp, reservation, containerId };
-        leases.push(lease);
-        this.#leases.push(lease);
-      }
-      publishPorts(leases.map((lease) => lease.port));
-      for (const lease of leases) await this.#openOnHost(lease);
+      for (const wish of wishes) leases.push(...(await this.#lease(target, wish)));
+      const ports = leases.flatMap(({ port }) => port ?? []);
+      publishPorts(ports);
+      translated.push(...ports);
+      await Promise.all(leases.map((lease) => this.#openOnHost(lease)));
     } catch (error) {
-      await this.unpublish(containerId);
+      await this.#giveBack(target.containerId, leases, translated);
       throw error;
     }
     const map: Record<string, { HostIp: string; HostPort: string }[]> = {};
-    for (const { port, hostIp } of leases) {
-      const name = `${port.containerPort}/${port.protocol}`;
+    for (const { containerPort, protocol, hostIp, hostPort } of leases) {
+      const name = `${containerPort}/${protocol}`;
       map[name] ??= [];
-      map[name].push({ HostIp: hostIp, HostPort: String(port.hostPort) });
+      map[name].push({ HostIp: hostIp, HostPort: String(hostPort) });
     }
     return map;
   }
 
-  /**
-   * In a VM the address a user asks for is one of the machine around it, which listens there; what it forwards comes in at
-   * the VM's own address, so here the port is translated on every address.
-   */
-  #translated(port: PublishedPort): PublishedPort {
-    return this.#host ? { ...port, hostIp: ANY } : port;
-  }
-
-  #reservePort(wish: PortWish, port: number): Promise<PortReservation> {
-    return reservePort(wish.protocol, this.#host ? ANY : wish.hostIp, port);
-  }
-
-  async #reserve(wish: PortWish): Promise<PortReservation> {
-    const [first, last] = wish.range;
-    if (first === 0) return this.#reserveAny(wish);
-    for (let port = first; ; port++) {
-      const taken = this.#conflict(wish, port);
-      if (!taken) {
-        try {
-          return await this.#reservePort(wish, port);
-        } catch (error) {
-          if (port === last) throw bindError(wish, port, error);
-          continue;
-        }
-      }
-      if (port === last) throw systemError(`Bind for ${wish.hostIp}:${port} failed: port is already allocated`);
-    }
-  }
-
-  async #reserveAny(wish: PortWish): Promise<PortReservation> {
-    const [low, high] = this.#ephemeral;
-    for (let tries = 0; tries <= high - low; tries++) {
-      const port = this.#next;
-      this.#next = port >= high ? low : port + 1;
-      if (this.#conflict(wish, port)) continue;
+  /** One wish becomes one lease, or two of the same port when it is for both families. */
+  async #lease(target: PortTarget, wish: PortWish): Promise<Lease[]> {
+    const addresses = wish.hostIp ? [wish.hostIp] : [ANY, ...(target.ipv6 && !this.#host && hasIpv6() ? [ANY6] : [])];
+    const [first, last] = wish.range[0] === 0 ? this.#ephemeral : wish.range;
+    for (let tries = 0; tries <= last - first; tries++) {
+      const port = wish.range[0] === 0 ? this.#nextEphemeral() : first + tries;
+      const isLast = tries === last - first;
+      const taken: Lease[] = [];
       try {
-        return await this.#reservePort(wish, port);
+        for (const hostIp of addresses) taken.push(await this.#take(target, { ...wish, hostIp }, port));
+        return taken;
       } catch (error) {
-        if (!hasCode(error, 'EADDRINUSE')) throw bindError(wish, port, error);
+        await this.#giveBack(target.containerId, taken, []);
+        if (isLast) throw wish.range[0] === 0 ? systemError('all ports are allocated') : error;
       }
     }
     throw systemError('all ports are allocated');
   }
 
-  #conflict(wish: PortWish, hostPort: number): boolean {
-    return this.#leases.some(
-      ({ port }) =>
-        port.protocol === wish.protocol &&
-        port.hostPort === hostPort &&
-        (port.hostIp === wish.hostIp || port.hostIp === ANY || wish.hostIp === ANY),
+  #nextEphemeral(): number {
+    const port = this.#next;
+    this.#next = port >= this.#ephemeral[1] ? this.#ephemeral[0] : port + 1;
+    return port;
+  }
+
+  async #take(target: PortTarget, wish: PortWish, hostPort: number): Promise<Lease> {
+    const { hostIp, protocol, containerPort } = wish;
+    // In a VM the address a user asks for is one of the machine around it, which listens there; what it forwards comes in
+    // at the VM's own address, so here the port is translated on every address.
+    const heldIp = this.#host ? ANY : hostIp;
+    if (this.#conflict(protocol, heldIp, hostPort)) {
+      throw systemError(`Bind for ${hostIp}:${hostPort} failed: port is already allocated`);
+    }
+    const containerIp = familyOf(heldIp) === 6 ? target.ipv6 : target.ipv4;
+    if (containerIp === undefined && protocol !== 'tcp') {
+      throw systemError(
+        `failed to bind host port for ${hostIp}:${hostPort}:${containerPort}/${protocol}: the container has no IPv6 address`,
+      );
+    }
+    const passTo = { ip: containerIp ?? target.ipv4, port: containerPort };
+    let reservation: PortReservation;
+    try {
+      reservation = await reservePort(protocol, heldIp, hostPort, passTo);
+    } catch (error) {
+      throw bindError(`${hostIp}:${hostPort}:${passTo.ip}:${containerPort}/${protocol}`, error);
+    }
+    const { containerId } = target;
+    const port = containerIp ? { protocol, hostIp: heldIp, hostPort, containerIp, containerPort } : undefined;
+    const lease = { protocol, hostPort, containerPort, hostIp, heldIp, port, reservation, containerId };
+    this.#add(lease);
+    return lease;
+  }
+
+  #add(lease: Lease): void {
+    const key = `${lease.protocol} ${lease.hostPort}`;
+    this.#leases.set(key, [...(this.#leases.get(key) ?? []), lease]);
+    const own = this.#byContainer.get(lease.containerId);
+    if (own) own.push(lease);
+    else this.#byContainer.set(lease.containerId, [lease]);
+  }
+
+  #drop(containerId: string, leases: readonly Lease[]): void {
+    const gone = new Set(leases);
+    const rest = (this.#byContainer.get(containerId) ?? []).filter((lease) => !gone.has(lease));
+    if (rest.length > 0) this.#byContainer.set(containerId, rest);
+    else this.#byContainer.delete(containerId);
+    for (const lease of leases) {
+      const key = `${lease.protocol} ${lease.hostPort}`;
+      const others = (this.#leases.get(key) ?? []).filter((other) => other !== lease);
+      if (others.length > 0) this.#leases.set(key, others);
+      else this.#leases.delete(key);
+    }
+  }
+
+  #conflict(protocol: string, ip: string, hostPort: number): boolean {
+    return (this.#leases.get(`${protocol} ${hostPort}`) ?? []).some(
+      ({ heldIp }) => familyOf(heldIp) === familyOf(ip) && (heldIp === ip || isAny(heldIp) || isAny(ip)),
     );
   }
 
-  async #openOnHost({ port, hostIp }: Lease): Promise<void> {
-    if (port.protocol === 'sctp') return;
-    await this.#host?.expose({ proto: port.protocol, hostIp, hostPort: port.hostPort });
+  async #openOnHost({ protocol, hostIp, hostPort }: Lease): Promise<void> {
+    if (protocol === 'sctp') return;
+    await this.#host?.expose({ proto: protocol, hostIp, hostPort });
   }
 
   /** Gives back everything a container has; fine when it has nothing. */
   async unpublish(containerId: string): Promise<void> {
-    const leases = this.#leases.filter((lease) => lease.containerId === containerId);
+    const leases = this.#byContainer.get(containerId) ?? [];
+    await this.#giveBack(
+      containerId,
+      leases,
+      leases.flatMap(({ port }) => port ?? []),
+    );
+  }
+
+  async #giveBack(containerId: string, leases: readonly Lease[], translated: readonly PublishedPort[]): Promise<void> {
     if (leases.length === 0) return;
-    for (const lease of leases) {
-      this.#leases.splice(this.#leases.indexOf(lease), 1);
-      lease.reservation.release();
-      try {
-        unpublishPorts([lease.port]);
-      } catch {
-        // Not in the map: publishing it had failed.
-      }
+    this.#drop(containerId, leases);
+    for (const { reservation } of leases) reservation.release();
+    try {
+      unpublishPorts(translated);
+    } catch {
+      // Some are not in the maps: those that are go one by one.
+      for (const port of translated) tryUnpublish(port);
     }
-    for (const { port, hostIp } of leases) {
-      if (port.protocol === 'sctp') continue;
-      await this.#host?.unexpose({ proto: port.protocol, hostIp, hostPort: port.hostPort });
-    }
+    const host = this.#host;
+    if (!host) return;
+    await Promise.all(
+      leases.map(async ({ protocol, hostIp, hostPort }) => {
+        if (protocol !== 'sctp') await host.unexpose({ proto: protocol, hostIp, hostPort });
+      }),
+    );
   }
 
   /** Takes over what a container published before the engine was restarted; the firewall is written by the caller. */
-  async adopt(containerId: string, containerIp: string, ports: PortMap): Promise<void> {
+  async adopt(target: PortTarget, ports: PortMap): Promise<void> {
     for (const [name, bindings] of Object.entries(ports)) {
       const [containerPort = '', protocol = 'tcp'] = name.split('/');
       for (const { HostIp = ANY, HostPort = '0' } of bindings ?? []) {
-        const port = this.#translated({
+        const wish: PortWish = {
           protocol: protocol as PublishedPort['protocol'],
           hostIp: HostIp,
-          hostPort: Number(HostPort),
-          containerIp,
           containerPort: Number(containerPort),
-        });
-        const none: PortReservation = { port: port.hostPort, release: () => {} };
-        const reservation = await reservePort(port.protocol, port.hostIp, port.hostPort).catch(() => none);
-        const lease = { port, hostIp: HostIp, reservation, containerId };
-        this.#leases.push(lease);
+          range: [0, 0],
+        };
+        const lease = await this.#take(target, wish, Number(HostPort)).catch(() =>
+          this.#adoptUnreserved(target, wish, Number(HostPort)),
+        );
         await this.#openOnHost(lease).catch(() => {});
       }
     }
   }
+
+  /** Another program took the port while the engine was away: the container keeps it all the same. */
+  #adoptUnreserved(target: PortTarget, wish: PortWish, hostPort: number): Lease {
+    const { protocol, hostIp, containerPort } = wish;
+    const heldIp = this.#host ? ANY : hostIp;
+    const containerIp = familyOf(heldIp) === 6 ? target.ipv6 : target.ipv4;
+    const port = containerIp ? { protocol, hostIp: heldIp, hostPort, containerIp, containerPort } : undefined;
+    const reservation: PortReservation = { release: () => {} };
+    const lease = {
+      protocol,
+      hostPort,
+      containerPort,
+      hostIp,
+      heldIp,
+      port,
+      reservation,
+      containerId: target.containerId,
+    };
+    this.#add(lease);
+    return lease;
+  }
 }
 
-function bindError(wish: PortWish, port: number, cause: unknown): EngineError {
+function tryUnpublish(port: PublishedPort): void {
+  try {
+    unpublishPorts([port]);
+  } catch {
+    // Not in the map: publishing it had failed.
+  }
+}
+
+const hasIpv6 = (): boolean => existsSync('/proc/net/if_inet6');
+
+function bindError(what: string, cause: unknown): EngineError {
   const reason = hasCode(cause, 'EADDRINUSE')
     ? 'address already in use'
     : hasCode(cause, 'EADDRNOTAVAIL')
       ? 'cannot assign requested address'
       : String(cause);
-  return systemError(
-    `failed to bind host port for ${wish.hostIp}:${port}:${wish.containerPort}/${wish.protocol}: ${reason}`,
-    cause,
-  );
+  return systemError(`failed to bind host port for ${what}: ${reason}`, cause);
 }
