@@ -26,6 +26,7 @@ export default defineConfig({
       whole('images', 60),
       whole('engine', 60),
       whole('api', 60),
+      whole('network', 60),
       whole('tunnel', 60),
       whole('window', 60),
       whole('machine', 180),

@@ -14,6 +14,7 @@ export interface DaemonConfig {
   readonly 'allow-insecure-tcp'?: boolean;
   readonly 'authorization-plugins'?: readonly string[];
   readonly bip?: string;
+  readonly bip6?: string;
   readonly builder?: {
     readonly gc?: {
       readonly enabled?: boolean;
@@ -26,7 +27,9 @@ export interface DaemonConfig {
   readonly 'default-address-pools'?: readonly { readonly base: string; readonly size: number }[];
   readonly 'default-cgroupns-mode'?: 'private' | 'host';
   readonly 'default-gateway'?: string;
+  readonly 'default-gateway-v6'?: string;
   readonly 'default-ipc-mode'?: 'private' | 'shareable';
+  readonly 'default-network-opts'?: Readonly<Record<string, Readonly<Record<string, string>>>>;
   readonly 'default-runtime'?: string;
   readonly 'default-shm-size'?: string | number;
   readonly 'default-ulimits'?: Readonly<Record<string, UlimitDefault>>;
@@ -35,6 +38,7 @@ export interface DaemonConfig {
   readonly 'dns-search'?: readonly string[];
   readonly experimental?: boolean;
   readonly 'fixed-cidr'?: string;
+  readonly 'fixed-cidr-v6'?: string;
   readonly 'host-gateway-ip'?: string;
   readonly hosts?: readonly string[];
   readonly icc?: boolean;
@@ -43,6 +47,7 @@ export interface DaemonConfig {
   readonly 'insecure-registries'?: readonly string[];
   readonly ip?: string;
   readonly 'ip-masq'?: boolean;
+  readonly ipv6?: boolean;
   readonly labels?: readonly string[];
   readonly 'live-restore'?: boolean;
   readonly 'log-driver'?: string;

@@ -155,7 +155,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
       dns: config.dns ?? [],
       dnsSearch: config['dns-search'] ?? [],
       dnsOptions: config['dns-opts'] ?? [],
-      bridgeGateway: () => networks.hostGateway(),
+      bridgeGateway: () => config['host-gateway-ip'] ?? networks.hostGateway(),
     },
   };
   const containers = new Containers(parts);

@@ -197,8 +197,6 @@ export interface InnerLinkRequest {
   readonly link: LinkKind;
   /** Name inside, `eth0`. */
   readonly innerName: string;
-  /** Index inside, chosen by us so that no question has to be asked: 2 for eth0, 3 for eth1 … */
-  readonly innerIndex: number;
   readonly mac: string;
   readonly mtu: number;
   /** Open descriptor of the container's network namespace. */
@@ -225,7 +223,7 @@ export function createInnerLink(request: InnerLinkRequest): void {
   });
   withSocket((socket) => {
     if (link.kind === 'veth') {
-      const peer = Buffer.concat([linkHeader(request.innerIndex), ...inner]);
+      const peer = Buffer.concat([linkHeader(), ...inner]);
       const outer = [
         attribute(IFLA.ifname, link.outer.name),
         attribute(IFLA.mtu, mtu),
@@ -242,16 +240,22 @@ export function createInnerLink(request: InnerLinkRequest): void {
     flags.writeUInt16LE(link.flags);
     const data = [attribute(1, mode), ...(link.kind === 'ipvlan' ? [attribute(2, flags)] : [])];
     const info = attribute(IFLA.linkInfo, [kind, attribute(INFO.data, data)]);
-    socket.request([message(linkHeader(request.innerIndex), [...inner, attribute(IFLA.link, link.parent), info])]);
+    socket.request([message(linkHeader(), [...inner, attribute(IFLA.link, link.parent), info])]);
   });
 }
 
 export interface InnerLink {
   readonly name: string;
-  readonly index: number;
   readonly addresses: readonly Address[];
   /** Default gateways to set; '' is "everything is on the link". */
   readonly gateways: readonly { readonly family: 4 | 6; readonly ip: string }[];
+}
+
+/** The kernel numbers interfaces of a namespace as they come: inside, they are asked for by name. */
+function indexHere(name: string): number {
+  const index = interfaceIndex(name);
+  if (index === undefined) throw new Error(`interface ${name} vanished`);
+  return index;
 }
 
 /** Inside a container's namespace: loopback and its links up, their addresses and routes. One batch. */
@@ -259,12 +263,15 @@ export function configureInside(namespacePath: string, links: readonly InnerLink
   const messages: Message[] = [linkUp(1)];
   inNetworkNamespace(namespacePath, () => {
     for (const link of links) {
-      const six = link.addresses.some((address) => isIP(address.ip) === 6);
+      const index = indexHere(link.name);
       // Without an address of IPv6 it has none at all, not even a link-local one.
-      setIpv6(link.name, six);
-      messages.push(linkUp(link.index));
-      messages.push(...link.addresses.map((address) => addAddress(link.index, address)));
-      messages.push(...link.gateways.map(({ family, ip }) => defaultRoute(link.index, ip, family)));
+      setIpv6(
+        link.name,
+        link.addresses.some((address) => isIP(address.ip) === 6),
+      );
+      messages.push(linkUp(index));
+      messages.push(...link.addresses.map((address) => addAddress(index, address)));
+      messages.push(...link.gateways.map(({ family, ip }) => defaultRoute(index, ip, family)));
     }
     withSocket((socket) => socket.request(messages));
   });
@@ -281,9 +288,13 @@ function setIpv6(name: string, on: boolean): void {
 
 /** Sets default routes of links that are there already. */
 export function setDefaultRoutes(namespacePath: string, links: readonly InnerLink[]): void {
-  const messages = links.flatMap((link) => link.gateways.map(({ family, ip }) => defaultRoute(link.index, ip, family)));
-  if (messages.length === 0) return;
-  inNetworkNamespace(namespacePath, () => withSocket((socket) => socket.request(messages)));
+  if (links.every((link) => link.gateways.length === 0)) return;
+  inNetworkNamespace(namespacePath, () => {
+    const messages = links.flatMap((link) =>
+      link.gateways.map(({ family, ip }) => defaultRoute(indexHere(link.name), ip, family)),
+    );
+    withSocket((socket) => socket.request(messages));
+  });
 }
 
 /** Takes a link out of a container's namespace (its pair goes with it); fine when it isn't there. */

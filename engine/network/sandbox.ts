@@ -27,8 +27,6 @@ export interface SandboxEndpoint {
   readonly gateways: InnerLink['gateways'];
 }
 
-const innerIndex = (index: number): number => index + 2;
-
 /** The veth's name on the machine's side. */
 export const outerName = (endpointId: string): string => `veth${endpointId.slice(0, 8)}`;
 const OUTER_NAME = /^veth[0-9a-f]{8}$/;
@@ -119,7 +117,6 @@ function plug(path: string, endpoint: SandboxEndpoint): void {
     createInnerLink({
       link: endpoint.link,
       innerName: endpoint.name,
-      innerIndex: innerIndex(endpoint.index),
       mac: endpoint.mac,
       mtu: endpoint.mtu,
       namespaceFd,
@@ -131,7 +128,6 @@ function plug(path: string, endpoint: SandboxEndpoint): void {
 
 const inner = (endpoint: SandboxEndpoint): InnerLink => ({
   name: endpoint.name,
-  index: innerIndex(endpoint.index),
   addresses: endpoint.addresses,
   gateways: endpoint.gateways,
 });
