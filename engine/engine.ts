@@ -13,6 +13,7 @@ import { systemRoutes } from './api/system.ts';
 import { volumeRoutes } from './api/volumes.ts';
 import type { DaemonConfig } from './config.ts';
 import { Containers, usersOf } from './daemon/containers/containers.ts';
+import { HostFolders } from './daemon/containers/host-folders.ts';
 import { restoreNetworks } from './daemon/containers/networking.ts';
 import type { ContainerParts } from './daemon/containers/parts.ts';
 import type { ContainerRecord } from './daemon/containers/record.ts';
@@ -146,6 +147,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
     ports,
     sandboxes,
     events,
+    folders: new HostFolders(options.hostFolders),
     settings: {
       dataRoot,
       hostGatewayIp: options.hostGatewayIp,

@@ -17,6 +17,8 @@ export interface EngineOptions {
   readonly hostGatewayIp: string | undefined;
   /** Socket for the app on the machine that runs the VM. */
   readonly hostChannel: string | undefined;
+  /** Where folders of the machine that runs the VM are mounted (see HostFolders). */
+  readonly hostFolders: string | undefined;
   /** Gets the line `ready` when the API answers. */
   readonly notify: string | undefined;
   /** Only check daemon.json. */
@@ -36,6 +38,7 @@ export function parseOptions(argv: readonly string[]): EngineOptions {
       preload: { type: 'string' },
       'host-gateway-ip': { type: 'string' },
       'host-channel': { type: 'string' },
+      'host-folders': { type: 'string' },
       notify: { type: 'string' },
       validate: { type: 'boolean', default: false },
     },
@@ -50,6 +53,7 @@ export function parseOptions(argv: readonly string[]): EngineOptions {
     preload: values.preload,
     hostGatewayIp: config['host-gateway-ip'] ?? values['host-gateway-ip'],
     hostChannel: values['host-channel'],
+    hostFolders: values['host-folders'],
     notify: values.notify,
     validate: values.validate,
     config,

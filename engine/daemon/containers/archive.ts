@@ -42,7 +42,7 @@ async function withFiles<T>(
     runtime.prepareBundle(container.id);
     try {
       snapshots.mount(container.id, runtime.rootfsOf(container.id));
-      using root = runtime.stoppedFiles(container.id, ociMounts(record.mounts));
+      using root = runtime.stoppedFiles(container.id, ociMounts(record.mounts, parts.folders));
       return { result: await work(root) };
     } finally {
       runtime.unmountFiles(container.id);

@@ -5,6 +5,7 @@ import { conflict, invalidParameter } from '../../errors.ts';
 import type { ContainerConfig, HostConfig, MountRequest } from '../../model/container.ts';
 import type { OciMount } from '../../runtime/spec.ts';
 import type { Volumes } from '../volumes/volumes.ts';
+import type { HostFolders } from './host-folders.ts';
 import type { MountPoint } from './record.ts';
 import type { ContainerRegistry } from './registry.ts';
 
@@ -68,7 +69,7 @@ function parseBind(text: string, volumes: Volumes, driver: string): MountPoint {
 const bad = (type: string, reason: string) => invalidParameter(`invalid mount config for type "${type}": ${reason}`);
 
 /** `--mount` (HostConfig.Mounts). */
-function parseMount(request: MountRequest, volumes: Volumes): MountPoint {
+function parseMount(request: MountRequest, volumes: Volumes, folders: HostFolders): MountPoint {
   const type = request.Type ?? '';
   const target = request.Target ?? '';
   if (!['bind', 'volume', 'tmpfs'].includes(type))
@@ -85,9 +86,10 @@ function parseMount(request: MountRequest, volumes: Volumes): MountPoint {
     const source = request.Source ?? '';
     if (!source) throw bad(type, 'field Source must not be empty');
     if (!isAbsolute(source)) throw bad(type, `invalid mount path: '${source}' mount path must be absolute`);
-    if (!existsSync(source)) {
+    const located = folders.locate(source);
+    if (!existsSync(located)) {
       if (!request.BindOptions?.CreateMountpoint) throw bad(type, `bind source path does not exist: ${source}`);
-      mkdirSync(source, { recursive: true });
+      mkdirSync(located, { recursive: true });
     }
     const propagation = request.BindOptions?.Propagation || 'rprivate';
     if (!PROPAGATIONS.includes(propagation)) throw bad(type, `invalid propagation mode: ${propagation}`);
@@ -135,9 +137,9 @@ function inherit(text: string, registry: ContainerRegistry): MountPoint[] {
 export function resolveMounts(
   config: ContainerConfig,
   host: HostConfig,
-  parts: { readonly volumes: Volumes; readonly registry: ContainerRegistry },
+  parts: { readonly volumes: Volumes; readonly registry: ContainerRegistry; readonly folders: HostFolders },
 ): MountPoint[] {
-  const { volumes, registry } = parts;
+  const { volumes, registry, folders } = parts;
   const found = new Map<string, MountPoint>();
   for (const text of host.VolumesFrom ?? []) {
     for (const mount of inherit(text, registry)) found.set(mount.destination, mount);
@@ -149,7 +151,7 @@ export function resolveMounts(
     found.set(mount.destination, mount);
   };
   for (const text of host.Binds ?? []) put(parseBind(text, volumes, host.VolumeDriver ?? ''));
-  for (const request of host.Mounts ?? []) put(parseMount(request, volumes));
+  for (const request of host.Mounts ?? []) put(parseMount(request, volumes, folders));
   for (const [target, options] of Object.entries(host.Tmpfs ?? {})) {
     if (!isAbsolute(target)) throw invalidParameter(`invalid mount path: '${target}' mount path must be absolute`);
     const given = options.split(',').filter(Boolean);
@@ -187,16 +189,17 @@ export function resolveMounts(
 const depth = (path: string): number => path.split('/').length;
 
 /** Mounts as the OCI runtime takes them, outermost first. Makes missing sources of `-v`, as Docker does. */
-export function ociMounts(mounts: readonly MountPoint[]): OciMount[] {
-  return [...mounts].sort((a, b) => depth(a.destination) - depth(b.destination)).map(toOci);
+export function ociMounts(mounts: readonly MountPoint[], folders: HostFolders): OciMount[] {
+  return [...mounts].sort((a, b) => depth(a.destination) - depth(b.destination)).map((mount) => toOci(mount, folders));
 }
 
-function toOci(mount: MountPoint): OciMount {
+function toOci(mount: MountPoint, folders: HostFolders): OciMount {
   if (mount.type === 'tmpfs') {
     const options = mount.rw ? [...(mount.options ?? [])] : [...(mount.options ?? []), 'ro'];
     return { destination: mount.destination, type: 'tmpfs', source: 'tmpfs', options };
   }
-  const source = mount.subpath ? join(mount.source, normalize(join('/', mount.subpath))) : mount.source;
+  const base = mount.type === 'bind' ? folders.locate(mount.source) : mount.source;
+  const source = mount.subpath ? join(base, normalize(join('/', mount.subpath))) : base;
   if (mount.type === 'bind' && !existsSync(source)) mkdirSync(source, { recursive: true });
   if (!existsSync(source)) throw invalidParameter(`cannot access path ${source}: no such file or directory`);
   const bind = mount.recursive === false ? 'bind' : 'rbind';

@@ -9,6 +9,7 @@ import type { Networks } from '../networks/networks.ts';
 import type { Ports } from '../networks/ports.ts';
 import type { Volumes } from '../volumes/volumes.ts';
 import type { Container } from './container.ts';
+import type { HostFolders } from './host-folders.ts';
 import type { NameSettings } from './network-files.ts';
 import type { ContainerRegistry } from './registry.ts';
 
@@ -34,6 +35,7 @@ export interface ContainerParts {
   readonly ports: Ports;
   readonly sandboxes: Sandboxes;
   readonly events: Events;
+  readonly folders: HostFolders;
   readonly settings: ContainerSettings;
 }
 

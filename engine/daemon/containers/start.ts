@@ -70,7 +70,7 @@ async function launch(parts: ContainerParts, container: Container, restartCount:
   const network = await setUpNetwork(parts, record);
   // Not yet durable: if the engine dies now, its next start sweeps the sandbox, and the record never said it ran.
   container.record = { ...record, networks: network.networks, ports: network.ports };
-  const own = ociMounts(record.mounts);
+  const own = ociMounts(record.mounts, parts.folders);
   const links = linkedContainers(parts, container.record);
   const mounts = [...fileMounts(parts, container.record, directory, links), ...own];
   const spec = containerSpec(withLinkEnvironment(record, links), {
