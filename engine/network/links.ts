@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 
 import { inNetworkNamespace } from '../linux/namespaces.ts';
@@ -17,11 +17,24 @@ import { addressBytes } from '../linux/sockets.ts';
  * Links, addresses and routes through rtnetlink: bridges, veth pairs, and what a container sees of them.
  * Numbers are the kernel's (linux/rtnetlink.h, linux/if_link.h).
  */
-const RTM = { newLink: 16, delLink: 17, getLink: 18, newAddress: 20, newRoute: 24 } as const;
-const IFLA = { address: 1, ifname: 3, mtu: 4, link: 5, master: 10, linkInfo: 18, group: 27, netNsFd: 28 } as const;
+const RTM = { newLink: 16, delLink: 17, getLink: 18, setLink: 19, newAddress: 20, newRoute: 24 } as const;
+const IFLA = {
+  address: 1,
+  ifname: 3,
+  mtu: 4,
+  link: 5,
+  master: 10,
+  protocolInfo: 12,
+  linkInfo: 18,
+  group: 27,
+  netNsFd: 28,
+} as const;
 const INFO = { kind: 1, data: 2 } as const;
 const VETH_PEER = 1;
 const VLAN_ID = 1;
+const AF_BRIDGE = 7;
+const BRIDGE_PORT = { hairpin: 4, isolated: 33 } as const;
+const NESTED = 0x8000;
 const IFF_UP = 1;
 const RTA = { oif: 4, gateway: 5 } as const;
 const SCOPE = { universe: 0, link: 253 } as const;
@@ -190,6 +203,8 @@ export type LinkKind =
       readonly outer: OwnedLink;
       /** Index of the bridge to plug it into. */
       readonly bridge: number;
+      /** Nothing passes between it and other such ports of the bridge. */
+      readonly isolated: boolean;
     }
   | { readonly kind: 'macvlan' | 'ipvlan'; readonly parent: number; readonly mode: number; readonly flags: number };
 
@@ -232,6 +247,7 @@ export function createInnerLink(request: InnerLinkRequest): void {
         attribute(IFLA.linkInfo, [kind, attribute(INFO.data, [attribute(VETH_PEER, peer)])]),
       ];
       socket.request([message(linkHeader(0, IFF_UP), outer)]);
+      setBridgePort(socket, link.outer.name, link.isolated);
       return;
     }
     const mode = Buffer.alloc(link.kind === 'macvlan' ? 4 : 2);
@@ -242,6 +258,25 @@ export function createInnerLink(request: InnerLinkRequest): void {
     const info = attribute(IFLA.linkInfo, [kind, attribute(INFO.data, data)]);
     socket.request([message(linkHeader(), [...inner, attribute(IFLA.link, link.parent), info])]);
   });
+}
+
+/**
+ * What a bridge needs to be told of a port: who is kept apart from its neighbours; and, where bridged packets pass the
+ * firewall too (br_netfilter), that a container's packet to its own published port goes back where it came from.
+ */
+function setBridgePort(socket: RouteSocket, name: string, isolated: boolean): void {
+  const hairpin = existsSync('/proc/sys/net/bridge/bridge-nf-call-iptables');
+  const index = isolated || hairpin ? interfaceIndex(name) : undefined;
+  if (index === undefined) return;
+  const on = Buffer.from([1]);
+  const body = linkHeader(index);
+  body[0] = AF_BRIDGE;
+  const settings = [
+    ...(hairpin ? [attribute(BRIDGE_PORT.hairpin, on)] : []),
+    ...(isolated ? [attribute(BRIDGE_PORT.isolated, on)] : []),
+  ];
+  const info = attribute(IFLA.protocolInfo | NESTED, settings);
+  socket.request([{ type: RTM.setLink, body, attributes: [info], what: `bridge port ${name}` }]);
 }
 
 export interface InnerLink {

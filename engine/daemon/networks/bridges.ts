@@ -113,7 +113,8 @@ export class Bridges {
     if (record.driver === 'macvlan' || record.driver === 'ipvlan') {
       return { kind: record.driver, parent: index, ...vlanMode(record) };
     }
-    return { kind: 'veth', bridge: index, outer: { name: outerName(endpointId), group: this.group } };
+    const isolated = !flagOf(record, DRIVER_OPTION.icc, true);
+    return { kind: 'veth', bridge: index, isolated, outer: { name: outerName(endpointId), group: this.group } };
   }
 
   /** Addresses of one family: the one asked for, or the first free one of the network's subnets. */

@@ -138,10 +138,7 @@ export class Networks {
     refuseUnsupported(request, driver);
     const made = driver as 'bridge' | 'macvlan' | 'ipvlan';
     const options = { ...this.#config['default-network-opts']?.[driver], ...request.Options };
-    const wanted = (request.IPAM?.Config ?? []).map((config) => ({
-      ...config,
-      AuxiliaryAddresses: config.AuxiliaryAddresses ?? config.AuxAddress,
-    }));
+    const wanted = request.IPAM?.Config ?? [];
     const enableIPv6 = request.EnableIPv6 ?? false;
     const isolated = made !== 'bridge' && ((request.Internal ?? false) || !options[DRIVER_OPTION.parent]);
     if (made === 'bridge') checkBridgeOptions(options, this.#byId.values());
