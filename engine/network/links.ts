@@ -174,6 +174,8 @@ export function ensureParent({ name, group }: OwnedLink, vlan?: { readonly of: s
   });
 }
 
+export const linkExists = (name: string): boolean => interfaceIndex(name) !== undefined;
+
 /** Names of the links of a group. */
 export function linksOfGroup(group: number): string[] {
   return withSocket((socket) =>

@@ -182,6 +182,8 @@ describe.skipIf(!canRun)('networks, by the docker CLI (skipped without root on L
   });
 
   test('macvlan and ipvlan connect containers to each other over a link of the machine', async () => {
+    // A bridge has a carrier only while something is plugged in.
+    await sleeper('--name', 'carrier');
     for (const driver of ['macvlan', 'ipvlan']) {
       const net = `${driver}net`;
       await bed.ok('network', 'create', '-d', driver, '-o', 'parent=docker0', '--subnet', '10.80.0.0/24', net);
@@ -195,6 +197,7 @@ describe.skipIf(!canRun)('networks, by the docker CLI (skipped without root on L
       await bed.ok('rm', '-f', 'm1');
       await bed.ok('network', 'rm', net);
     }
+    await bed.ok('rm', '-f', 'carrier');
     expect(await refused('network', 'create', '-d', 'macvlan', '-o', 'macvlan_mode=odd', 'x')).toContain(
       "requested macvlan mode 'odd' is not valid",
     );

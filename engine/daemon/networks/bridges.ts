@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
-import { existsSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 
 import { invalidParameter, systemError } from '../../errors.ts';
 import { AddressPool } from '../../network/address-pool.ts';
 import { type FirewalledBridge, type PublishedPort, resetFirewall } from '../../network/firewall.ts';
-import { deleteLink, ensureBridge, ensureParent, type LinkKind } from '../../network/links.ts';
+import { deleteLink, ensureBridge, ensureParent, type LinkKind, linkExists } from '../../network/links.ts';
 import { outerName } from '../../network/sandbox.ts';
 import { containsIp, type Family, parseSubnet, type Subnet } from '../../network/subnet.ts';
 import { vlanMode } from './driver-options.ts';
@@ -80,8 +80,8 @@ export class Bridges {
     const parent = network.options[DRIVER_OPTION.parent];
     if (!parent) return ensureParent({ name: dummyName(network), group: this.group });
     const vlan = /^(.+)\.(\d+)$/.exec(parent);
-    const exists = existsSync(`/sys/class/net/${parent}`);
-    if (!exists && !(vlan && existsSync(`/sys/class/net/${vlan[1]}`))) {
+    const exists = linkExists(parent);
+    if (!exists && !(vlan && linkExists(vlan[1]!))) {
       throw invalidParameter(`invalid subinterface vlan name ${parent}, example formatting is eth0.10`);
     }
     return ensureParent(
