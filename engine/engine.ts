@@ -2,6 +2,7 @@ import { existsSync, mkdirSync, readFileSync, statfsSync, writeFileSync } from '
 import { join } from 'node:path';
 
 import { archiveRoutes } from './api/archive.ts';
+import { buildRoutes } from './api/builds.ts';
 import { commitRoutes } from './api/commit.ts';
 import { containerRoutes } from './api/containers.ts';
 import { execRoutes } from './api/execs.ts';
@@ -12,6 +13,9 @@ import { standaloneRoutes } from './api/standalone.ts';
 import { systemRoutes } from './api/system.ts';
 import { volumeRoutes } from './api/volumes.ts';
 import type { DaemonConfig } from './config.ts';
+import { Builds } from './daemon/builds/builds.ts';
+import { Cache } from './daemon/builds/cache.ts';
+import type { BuildRecord } from './daemon/builds/history.ts';
 import { Containers, usersOf } from './daemon/containers/containers.ts';
 import { HostFolders } from './daemon/containers/host-folders.ts';
 import { restoreNetworks } from './daemon/containers/networking.ts';
@@ -44,6 +48,7 @@ import { Runtime } from './runtime/runtime.ts';
 import { ShimClient } from './runtime/shim-client.ts';
 import { Snapshots } from './snapshots/snapshots.ts';
 import { blobSchema } from './store/blobs.ts';
+import { BuildCacheRepository, buildCacheSchema } from './store/build-cache.ts';
 import { openDatabase } from './store/database.ts';
 import { DocumentStore, documentsSchema } from './store/documents.ts';
 import { imageSchema } from './store/images.ts';
@@ -84,16 +89,25 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
   // The shim starts while the rest is put together: under emulation that is seconds.
   const shimOpen = shim.open();
   shimOpen.catch(() => {});
-  const db = openDatabase(join(dataRoot, 'state.db'), [blobSchema, layerSchema, imageSchema, documentsSchema]);
+  const db = openDatabase(join(dataRoot, 'state.db'), [
+    blobSchema,
+    layerSchema,
+    imageSchema,
+    documentsSchema,
+    buildCacheSchema,
+  ]);
   const events = new Events();
   const registry = new ContainerRegistry(new DocumentStore<ContainerRecord>(db, 'container'));
   const users = usersOf(registry);
   const snapshots = new Snapshots({ root: join(dataRoot, 'snapshots'), db });
+  const buildRows = new BuildCacheRepository(db);
+  const buildCache = new Cache(buildRows);
   const images = new Images({
     root: dataRoot,
     db,
     snapshots,
     users,
+    retained: () => buildCache.retained(),
     events: ({ type, action, id, attributes }) => events.publish(type, action, id, attributes),
     settings: {
       get mirrors() {
@@ -161,6 +175,8 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
     },
   };
   const containers = new Containers(parts);
+  const records = new DocumentStore<BuildRecord>(db, 'build');
+  const builds = new Builds({ ...parts, dataRoot, cache: buildCache, rows: buildRows, records });
 
   networks.start();
   await restoreNetworks(parts);
@@ -169,6 +185,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
   sandboxes.sweep(runs);
   runtime.sweep(runs);
   shim.on('event', (event) => {
+    if (builds.onShimEvent(event)) return;
     void containers.onShimEvent(event).catch((error) => log.error('exit not settled', { error: messageOf(error) }));
   });
   await shimOpen;
@@ -181,6 +198,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
   shim.on('lost', () => {
     if (ending) return;
     log.error('the shim has died; ending its containers and starting a new one');
+    builds.shimLost();
     void containers.lifecycle.shimLost().then(() => shim.open());
   });
   let preloaded: Promise<void> = Promise.resolve();
@@ -215,6 +233,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
       ...volumeRoutes(volumes),
       ...imageRoutes(images),
       ...standaloneRoutes(),
+      ...buildRoutes(builds),
     ].map((entry) => afterPreload(entry, preloaded)),
     metrics: () => system.metrics(),
     reload() {
@@ -223,6 +242,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
       return { ...reloaded, config: live.current };
     },
     async shutDown() {
+      await builds.shutDown();
       ending = live.current['live-restore'] === true;
       if (ending) {
         // Shim, containers, their network and ports stay; the next engine takes them over.
@@ -245,7 +265,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
 
 /** The API answers before the shipped images are loaded (first start only); what needs images waits for them. */
 function afterPreload(entry: Route, preloaded: Promise<void>): Route {
-  if (!entry.path.startsWith('/images') && entry.path !== '/containers/create') return entry;
+  if (!entry.path.startsWith('/images') && entry.path !== '/containers/create' && entry.path !== '/build') return entry;
   return {
     ...entry,
     handler: async (context) => {

@@ -1,6 +1,8 @@
 import { lstatSync, type Stats } from 'node:fs';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 
+import { setTimes } from '../linux/nodes.ts';
+
 import { isWhiteoutStat, lookup, namesIn } from './merged.ts';
 import { pathOf } from './tar/header.ts';
 
@@ -98,4 +100,19 @@ export async function measure(folder: string): Promise<number> {
   };
   await walk(folder);
   return size;
+}
+
+/** Sets the time of everything in a folder that is newer than `latest` (seconds since the epoch) back to it. */
+export async function clampTimes(folder: string, latest: number): Promise<void> {
+  const slices = new Slices();
+  const walk = async (at: string): Promise<void> => {
+    for (const name of namesIn(at)) {
+      await slices.breathe();
+      const path = `${at}/${name}`;
+      const entry = lstatSync(pathOf(path));
+      if (entry.isDirectory()) await walk(path);
+      if (entry.mtimeMs > latest * 1000) setTimes(pathOf(path), latest, 0);
+    }
+  };
+  await walk(folder);
 }

@@ -10,6 +10,8 @@ import { isOpaque, isWhiteoutStat, list, namesIn } from './merged.ts';
 import { pathOf } from './tar/header.ts';
 import { type NewEntry, TAR_END, tarHeader, tarPadding } from './tar/write.ts';
 
+export { splitDevice } from '../linux/nodes.ts';
+
 const CHUNK = 512 * 1024;
 /** Small pieces are gathered so that a tree of tiny files isn't a stream of tiny buffers. */
 const GATHER = 256 * 1024;
@@ -130,7 +132,7 @@ function special(path: string, stat: Stats): Pick<NewEntry, 'type' | 'linkName' 
 }
 
 /** What a layer carries of attributes: file capabilities and the user's own. */
-function readXattrs(path: string): Map<string, Buffer> | undefined {
+export function readXattrs(path: string): Map<string, Buffer> | undefined {
   const names = listXattrs(pathOf(path)).filter((name) => name === 'security.capability' || name.startsWith('user.'));
   if (names.length === 0) return undefined;
   const xattrs = new Map<string, Buffer>();

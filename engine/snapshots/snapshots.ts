@@ -9,7 +9,7 @@ import { type Database, transaction } from '../store/database.ts';
 import { chainIds, type Digest } from '../store/digest.ts';
 import { type DiffRow, LayerRepository, type SnapshotRow } from '../store/layers.ts';
 
-import { type Change, findChanges, measure } from './changes.ts';
+import { type Change, clampTimes, findChanges, measure } from './changes.ts';
 import { tarLayer, tarMerged } from './export.ts';
 import type { ExtractLimits } from './extract.ts';
 import { copyAttributes, fillInitLayer } from './init-layer.ts';
@@ -115,6 +115,32 @@ export class Snapshots {
     this.#trash.throwAway(`${this.#base}/w/${row.dir}`, false);
   }
 
+  /**
+   * Makes the writable layer of a snapshot that isn't mounted a layer like any other, on top of the snapshot's chain, and
+   * forgets the snapshot. Synchronous; joins the caller's transaction. Not durable before a sync.
+   */
+  adopt(key: string, diff: Omit<DiffRow, 'dir'>): Digest {
+    const { dir, chainId: parent } = this.#snapshot(key);
+    const below = parent === undefined ? [] : this.#stack(parent).map(({ diffId }) => diffId);
+    const chainId = chainIds([...below, diff.diffId]).at(-1) as Digest;
+    const fresh = this.#layers.diff(diff.diffId) === undefined;
+    if (fresh) renameSync(`${this.#base}/w/${dir}/u`, `${this.#base}/l/${dir}`);
+    this.#layers.removeSnapshot(key);
+    this.#trash.throwAway(`${this.#base}/w/${dir}`, false);
+    this.#layers.add(fresh ? [{ ...diff, dir }] : [], [{ chainId, parent, diffId: diff.diffId }]);
+    return chainId;
+  }
+
+  /** No file of a snapshot that isn't mounted is newer than this afterwards (seconds since the epoch). */
+  clampTimes(key: string, latest: number): Promise<void> {
+    return clampTimes(this.upperDir(key), latest);
+  }
+
+  /** Forgets the snapshots that belong to nothing any more: what a crash left. */
+  removeOrphans(isKnown: (key: string) => boolean): void {
+    for (const { key } of this.#layers.snapshots()) if (!isKnown(key)) this.remove(key);
+  }
+
   upperDir(key: string): string {
     return `${this.#base}/w/${this.#snapshot(key).dir}/u`;
   }
@@ -141,6 +167,11 @@ export class Snapshots {
   /** Bytes of all layers of a chain, as counted when they were unpacked. */
   chainSize(chainId: Digest): number {
     return this.#stack(chainId).reduce((sum, diff) => sum + diff.size, 0);
+  }
+
+  /** The chain id of a stack of diffs, base first; there needn't be such a chain. */
+  chainOf(diffIds: readonly Digest[]): Digest {
+    return chainIds(diffIds).at(-1) as Digest;
   }
 
   hasLayer(chainId: Digest): boolean {

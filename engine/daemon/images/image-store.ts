@@ -47,11 +47,13 @@ export class ImageStore {
   readonly unpacking: UnpackWork;
   readonly #db: Database;
   readonly #emit: (event: ImageEvent) => void;
+  readonly #retained: () => Iterable<Digest>;
   readonly #images = new Map<Digest, Image>();
 
   constructor(options: ImagesOptions) {
     this.#db = options.db;
     this.#emit = options.events;
+    this.#retained = options.retained ?? (() => []);
     this.rows = new ImageRepository(options.db);
     this.blobs = new Blobs(options);
     this.snapshots = options.snapshots;
@@ -160,7 +162,7 @@ export class ImageStore {
     const removed: Digest[] = [];
     const result = this.atomically(() => {
       const { chains, diffs } = this.snapshots.removeUnused(
-        images.flatMap(({ chainId }) => chainId ?? []),
+        [...images.flatMap(({ chainId }) => chainId ?? []), ...this.#retained()],
         leased,
       );
       const kept = new Set<Digest>(leased);

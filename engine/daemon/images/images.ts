@@ -10,6 +10,7 @@ import { type Digest, parseDigest } from '../../store/digest.ts';
 
 import type { Filters } from '../filters.ts';
 
+import { addBuiltImage, type BuiltImage, type BuiltLayer, layerOfSnapshot } from './built.ts';
 import { commitImage, type ImportRequest, importImage } from './create.ts';
 import { checkStore } from './fsck.ts';
 import { ImageStore } from './image-store.ts';
@@ -37,6 +38,7 @@ import { saveImages } from './save.ts';
 export type { OciImageConfig, Platform } from '../../content/oci.ts';
 export { parsePlatformJson } from '../../content/platform.ts';
 export type { Digest } from '../../store/digest.ts';
+export type { BuiltLayer } from './built.ts';
 export type { ImportRequest } from './create.ts';
 export type { HistoryItem, ImageInspect } from './inspect.ts';
 export type { ImageSummary, ListOptions } from './list.ts';
@@ -98,6 +100,8 @@ export interface ImagesOptions {
   readonly snapshots: Snapshots;
   readonly users: ImageUsers;
   readonly events: (event: ImageEvent) => void;
+  /** Chains that something else than images and containers needs: the build cache. Asked on every collection. */
+  readonly retained?: () => Iterable<Digest>;
   readonly settings?: ImageSettings;
   readonly platform?: Platform;
 }
@@ -214,6 +218,39 @@ export class Images {
   /** Makes an image of a container's changes; names it when asked to. The container's own event is the caller's. */
   commit(request: CommitRequest, signal: AbortSignal): Promise<Digest> {
     return commitImage(this.#store, request, signal);
+  }
+
+  /** Makes a layer of what a build step wrote into a snapshot; undefined when it wrote nothing. See built.ts. */
+  layerOf(
+    snapshot: string,
+    onLayer: (layer: BuiltLayer) => void,
+    signal: AbortSignal,
+  ): Promise<BuiltLayer | undefined> {
+    return layerOfSnapshot(this.#store, snapshot, onLayer, signal);
+  }
+
+  /** Makes a built image durable and known, with its names. */
+  addBuilt(image: BuiltImage): Promise<Digest> {
+    return addBuiltImage(this.#store, image);
+  }
+
+  /** Removes what nothing needs any more. Returns the bytes freed. */
+  collect(): number {
+    return this.#store.collect().bytes;
+  }
+
+  /** Resolves when all layers made so far are durable. */
+  sync(): Promise<void> {
+    return this.#store.snapshots.sync();
+  }
+
+  /** Diffs that images are made of. */
+  diffsInUse(): ReadonlySet<Digest> {
+    return new Set(this.#store.images().flatMap(({ config }) => config.rootfs.diff_ids));
+  }
+
+  get platform(): Platform {
+    return this.#store.platform;
   }
 
   distribution(name: string, auth: string | undefined, signal: AbortSignal): Promise<DistributionInspect> {
