@@ -1,12 +1,12 @@
 import { invalidParameter } from '../../errors.ts';
 import type { NamespaceChoice } from '../../runtime/spec.ts';
+import { openNames } from '../containers/networking.ts';
 import type { Endpoint } from '../containers/record.ts';
 import { isRunning, pidOf } from '../containers/record.ts';
-import { openNames } from '../containers/networking.ts';
 import { newId } from '../ids.ts';
-import { sandboxRecord } from './run-step.ts';
 import { allocateEndpoint, idleEndpoint, releaseEndpoint, sandboxEndpoints } from '../networks/endpoints.ts';
 import type { BuildParts } from './parts.ts';
+import { sandboxRecord } from './run-step.ts';
 
 export interface StepNetwork {
   readonly namespace: NamespaceChoice;
