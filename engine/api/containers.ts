@@ -1,4 +1,4 @@
-import type { Containers, WaitCondition } from '../daemon/containers/containers.ts';
+import type { AttachOptions, Containers, WaitCondition } from '../daemon/containers/containers.ts';
 import { type LogQuery, stamp } from '../daemon/containers/logs/reader.ts';
 import { invalidParameter } from '../errors.ts';
 import type { CreateRequest, Resources, RestartPolicy } from '../model/container.ts';
@@ -6,6 +6,7 @@ import { createContainer, updateContainer } from './bodies.ts';
 import { type Context, queryBool, queryFilters, queryInt } from './context.ts';
 import { type Route, route } from './router.ts';
 import { writeAll } from './stream.ts';
+import { acceptWebSocket, checkWebSocket } from './web-socket.ts';
 
 const RAW_STREAM = 'application/vnd.docker.raw-stream';
 const MULTIPLEXED = 'application/vnd.docker.multiplexed-stream';
@@ -91,18 +92,15 @@ export function containerRoutes(containers: Containers): Route[] {
       context.empty(200);
     }),
     route('POST', '/containers/{name}/attach', async (context) => {
-      const { query } = context;
       const container = containers.get(id(context));
-      const options = {
-        stdin: queryBool(query, 'stdin'),
-        stdout: queryBool(query, 'stdout'),
-        stderr: queryBool(query, 'stderr'),
-        logs: queryBool(query, 'logs'),
-        stream: queryBool(query, 'stream'),
-        detachKeys: query.get('detachKeys') ?? undefined,
-      };
       const type = streamType(context, container.record.config.Tty ?? false);
-      await containers.attach(container.id, options, () => context.hijack(type));
+      await containers.attach(container.id, attachOptions(context), () => context.hijack(type));
+    }),
+    route('GET', '/containers/{name}/attach/ws', async (context) => {
+      const container = containers.get(id(context));
+      checkWebSocket(context);
+      const framed = !(container.record.config.Tty ?? false);
+      await containers.attach(container.id, attachOptions(context), () => acceptWebSocket(context, framed));
     }),
     route('GET', '/containers/{name}/logs', (context) => sendLogs(containers, context)),
     route('GET', '/containers/{name}/stats', (context) => sendStats(containers, context)),
@@ -118,6 +116,15 @@ export function containerRoutes(containers: Containers): Route[] {
     }),
   ];
 }
+
+const attachOptions = ({ query }: Context): AttachOptions => ({
+  stdin: queryBool(query, 'stdin'),
+  stdout: queryBool(query, 'stdout'),
+  stderr: queryBool(query, 'stderr'),
+  logs: queryBool(query, 'logs'),
+  stream: queryBool(query, 'stream'),
+  detachKeys: query.get('detachKeys') ?? undefined,
+});
 
 /** The answer's headers go out at once: clients wait for them before they start the container. */
 async function waitFor(containers: Containers, context: Context): Promise<void> {

@@ -26,6 +26,8 @@ export interface Context {
   empty(status: number): void;
   /** Starts a 200 answer of unknown length; the caller writes and ends the response. */
   stream(contentType: string): ServerResponse;
+  /** Takes the connection of a request with an Upgrade header over; the caller answers. */
+  takeOver(): { readonly socket: Duplex; readonly head: Buffer };
   /** Takes the connection over for raw bytes (attach, exec): 101 when the client asked to upgrade, else 200. */
   hijack(contentType: string): Duplex;
 }

@@ -97,6 +97,13 @@ export class HttpContext implements Context {
     return this.response;
   }
 
+  takeOver(): { socket: Duplex; head: Buffer } {
+    this.taken = true;
+    const { socket } = this.request;
+    this.response.detachSocket(socket);
+    return { socket, head: this.#upgradeHead ?? Buffer.alloc(0) };
+  }
+
   hijack(contentType: string): Duplex {
     this.taken = true;
     if (!this.#upgradeHead) return this.#plainHijack(contentType);

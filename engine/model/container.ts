@@ -123,6 +123,9 @@ export interface Resources {
   OomKillDisable?: Maybe<boolean>;
   PidsLimit?: Maybe<number>;
   Ulimits?: Maybe<Ulimit[]>;
+  /** Windows only. */
+  IOMaximumIOps?: number;
+  IOMaximumBandwidth?: number;
 }
 
 export interface HostConfig extends Resources {

@@ -63,12 +63,12 @@ const DEFAULT = [
   'CAP_AUDIT_WRITE',
 ];
 
-/** `net_admin`, `CAP_NET_ADMIN` and `ALL` as clients write them → the kernel's name. */
-export function normalizeCapability(text: string): string {
+/** `net_admin`, `CAP_NET_ADMIN` and `ALL` as clients write them → the kernel's name. @param field for the message */
+export function normalizeCapability(text: string, field: 'CapAdd' | 'CapDrop'): string {
   const name = text.trim().toUpperCase();
   if (name === 'ALL') return name;
   const full = name.startsWith('CAP_') ? name : `CAP_${name}`;
-  if (!ALL.includes(full)) throw invalidParameter(`invalid CapAdd: unknown capability: ${JSON.stringify(full)}`);
+  if (!ALL.includes(full)) throw invalidParameter(`invalid ${field}: unknown capability: ${JSON.stringify(full)}`);
   return full;
 }
 
@@ -83,8 +83,8 @@ export function effectiveCapabilities(
   bounding: readonly string[],
 ): string[] {
   if (privileged) return [...bounding];
-  const adds = add.map(normalizeCapability);
-  const drops = drop.map(normalizeCapability);
+  const adds = add.map((name) => normalizeCapability(name, 'CapAdd'));
+  const drops = drop.map((name) => normalizeCapability(name, 'CapDrop'));
   const base = adds.includes('ALL') ? ALL : drops.includes('ALL') ? [] : DEFAULT;
   const wanted = new Set([...base, ...adds.filter((name) => name !== 'ALL')]);
   for (const name of drops) {

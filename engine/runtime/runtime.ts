@@ -6,7 +6,8 @@ import { invalidParameter } from '../errors.ts';
 import { type CgroupStats, machineCpu, readCgroupStats } from '../linux/cgroup-stats.ts';
 import { Cgroup, prepareCgroupParent } from '../linux/cgroups.ts';
 import { FilesRoot } from '../linux/files-root.ts';
-import { mountsUnder, unmount } from '../linux/mount.ts';
+import { type MachineLimits, readMachineLimits } from '../linux/machine-limits.ts';
+import { MS, mount, mountsUnder, unmount } from '../linux/mount.ts';
 import type { AttachRequest, LogTarget, ProcessInfo, StdioOptions } from '../shim/protocol.ts';
 import { mountInRoot } from './mount-view.ts';
 import type { ShimClient } from './shim-client.ts';
@@ -14,6 +15,7 @@ import { type ContainerSpec, type OciMount, ociProcess, ociSpec, type ProcessSpe
 
 export type { CgroupStats } from '../linux/cgroup-stats.ts';
 export type { FilesRoot } from '../linux/files-root.ts';
+export type { MachineLimits } from '../linux/machine-limits.ts';
 export type { AttachRequest, LogTarget, ProcessExit, ProcessInfo, ShimEvent, StdioOptions } from '../shim/protocol.ts';
 
 /** Where containers' cgroups are, when nothing else is asked for. */
@@ -35,11 +37,13 @@ export interface RuntimeOptions {
  */
 export class Runtime {
   readonly #options: RuntimeOptions;
+  readonly #limits: MachineLimits;
 
   constructor(options: RuntimeOptions) {
     this.#options = options;
     mkdirSync(join(options.execRoot, 'containers'), { recursive: true, mode: 0o711 });
     prepareCgroupParent(CGROUP_PARENT);
+    this.#limits = readMachineLimits(CGROUP_PARENT);
   }
 
   get names(): ReadonlyMap<string, string> {
@@ -48,6 +52,24 @@ export class Runtime {
 
   get defaultName(): string {
     return this.#options.defaultRuntime;
+  }
+
+  /** What this machine can limit. */
+  limits(): MachineLimits {
+    return this.#limits;
+  }
+
+  /** A /dev/shm that other containers can join. */
+  sharedMemoryOf(id: string): string {
+    return join(this.bundleOf(id), 'shm');
+  }
+
+  /** Mounts it, for the length of the run. @param size bytes */
+  makeSharedMemory(id: string, size: number): string {
+    const path = this.sharedMemoryOf(id);
+    mkdirSync(path, { recursive: true, mode: 0o711 });
+    mount('shm', path, 'tmpfs', MS.nosuid | MS.nodev | MS.noexec, `mode=1777,size=${size}`);
+    return path;
   }
 
   bundleOf(id: string): string {
@@ -187,6 +209,7 @@ export class Runtime {
     rmSync(join(this.#stateRoot(runtime || this.defaultName), id), { recursive: true, force: true });
     const bundle = this.bundleOf(id);
     unmount(this.rootfsOf(id));
+    unmount(this.sharedMemoryOf(id));
     rmSync(bundle, { recursive: true, force: true });
   }
 

@@ -30,6 +30,9 @@ export interface DeviceRule {
 /** Which namespaces a container gets: its own ('private'), the machine's ('host'), or the one at a path. */
 export type NamespaceChoice = 'private' | 'host' | { readonly path: string };
 
+/** Where /dev/shm is: in a tmpfs of its own, the machine's, a directory's, or nowhere. */
+export type SharedMemory = 'private' | 'host' | 'none' | { readonly path: string };
+
 export type SeccompChoice = 'default' | 'unconfined' | { readonly profile: string };
 
 export interface ProcessSpec {
@@ -112,7 +115,7 @@ export const DEFAULT_DEVICE_RULES: readonly DeviceRule[] = [
 export function baseMounts(options: {
   readonly writableSystem: boolean;
   readonly shmSize: number;
-  readonly shm: NamespaceChoice;
+  readonly shm: SharedMemory;
 }): OciMount[] {
   const access = options.writableSystem ? 'rw' : 'ro';
   const mounts: OciMount[] = [
@@ -145,7 +148,7 @@ export function baseMounts(options: {
       source: 'shm',
       options: ['nosuid', 'noexec', 'nodev', 'mode=1777', `size=${options.shmSize}`],
     });
-  } else {
+  } else if (options.shm !== 'none') {
     const source = options.shm === 'host' ? '/dev/shm' : options.shm.path;
     mounts.push({ destination: '/dev/shm', type: 'bind', source, options: ['rbind', 'rprivate'] });
   }
@@ -169,11 +172,24 @@ export function ociProcess(spec: ProcessSpec): object {
     env: spec.env,
     cwd: spec.cwd,
     capabilities: { bounding: capabilities, effective: held, permitted: held },
-    rlimits: spec.rlimits.length > 0 ? spec.rlimits : undefined,
+    rlimits:
+      spec.rlimits.length > 0
+        ? spec.rlimits.map(({ type, soft, hard }) => ({ type, soft: unsigned(soft), hard: unsigned(hard) }))
+        : undefined,
     noNewPrivileges: spec.noNewPrivileges,
     apparmorProfile: spec.apparmorProfile,
     oomScoreAdj: spec.oomScoreAdj,
   };
+}
+
+/** -1 is no limit; the runtime wants it as an unsigned 64-bit number, which no JavaScript number is. */
+function unsigned(limit: number): unknown {
+  return limit < 0 ? (JSON as unknown as RawJson).rawJSON(BigInt.asUintN(64, BigInt(limit)).toString()) : limit;
+}
+
+/** TC39's JSON.rawJSON, which TypeScript's library doesn't know yet. */
+interface RawJson {
+  rawJSON(text: string): unknown;
 }
 
 function seccompOf(spec: ContainerSpec): OciSeccomp | undefined {

@@ -3,19 +3,24 @@ import {
   constants,
   createReadStream,
   createWriteStream,
+  existsSync,
   fstatSync,
   openSync,
   renameSync,
   rmSync,
+  statSync,
   write,
 } from 'node:fs';
 import { pipeline } from 'node:stream/promises';
 import { createGzip } from 'node:zlib';
 
 import { preciseNow } from './clock.ts';
+import { jsonFormat, type LogFormat, localFormat } from './log-format.ts';
 import type { LogTarget } from './protocol.ts';
 
 export type OutputName = 'stdout' | 'stderr';
+
+type FileTarget = Exclude<LogTarget, { driver: 'none' }>;
 
 /** Longest piece of a line in one record, as Docker's copier has it: longer lines become several records. */
 const PIECE = 16 * 1024;
@@ -24,29 +29,36 @@ const PIECE = 16 * 1024;
 const HIGH_WATER = 1024 * 1024;
 
 /**
- * Writes a container's output in Docker's json-file format: one `{"log","stream","time"}` object a line, UTF-8.
+ * Writes a container's output, one record a line, UTF-8 (log-format.ts).
  *
  * Durable when: handed to the kernel; a kill of the shim loses at most what is queued here. A disk that is full never
  * stops a container: lines that can't be written are counted and reported, and writing resumes when there is room.
  */
 export class LogWriter {
-  readonly #target: Extract<LogTarget, { driver: 'json-file' }>;
-  readonly #suffix: string;
+  readonly #target: FileTarget;
+  readonly #format: LogFormat;
   readonly #onLoss: (lines: number, reason: string) => void;
   readonly #partial: Record<OutputName, Buffer[]> = { stdout: [], stderr: [] };
   readonly #partialSize: Record<OutputName, number> = { stdout: 0, stderr: 0 };
+  /**
+   * Where files are rotated, records are handed over in portions of this size, each with a time of its own: so a new file
+   * begins with a later time than the last one ends with, by which a follower finds its place again.
+   */
+  readonly #portion: number;
   #fd: number;
   #size: number;
   #queue: Buffer[] = [];
   #queued = 0;
   #writing = false;
+  #compressing = false;
   #waiters: (() => void)[] = [];
   #idle: (() => void)[] = [];
 
-  constructor(target: Extract<LogTarget, { driver: 'json-file' }>, onLoss: (lines: number, reason: string) => void) {
+  constructor(target: FileTarget, onLoss: (lines: number, reason: string) => void) {
     this.#target = target;
     this.#onLoss = onLoss;
-    this.#suffix = target.attributes ? `,"attrs":${JSON.stringify(target.attributes)}` : '';
+    this.#format = target.driver === 'local' ? localFormat : jsonFormat(target.attributes);
+    this.#portion = target.maxSize ? Math.min(PIECE, target.maxSize / 8) : Number.POSITIVE_INFINITY;
     this.#fd = openLog(target.path);
     this.#size = fstatSync(this.#fd).size;
   }
@@ -55,21 +67,26 @@ export class LogWriter {
   write(stream: OutputName, chunk: Buffer): boolean {
     let start = 0;
     let text = '';
-    const tail = `,"stream":"${stream}"${this.#suffix},"time":"${preciseNow()}"}\n`;
+    let tail = this.#format.tail(stream, preciseNow());
     for (;;) {
       const newline = chunk.indexOf(10, start);
       const end = newline < 0 ? chunk.length : newline + 1;
       // Whole lines straight out of the chunk are the common case; only broken ones are gathered.
       if (this.#partialSize[stream] === 0 && newline >= 0 && end - start <= PIECE) {
-        text += `{"log":${JSON.stringify(chunk.toString('utf8', start, end))}${tail}`;
+        text += this.#format.record(chunk.toString('utf8', start, end), tail);
       } else if (end > start) {
         text += this.#gather(stream, chunk.subarray(start, end), newline >= 0, tail);
       }
       if (newline < 0) break;
       start = end;
+      if (text.length > this.#portion) {
+        this.#enqueue(Buffer.from(text));
+        text = '';
+        tail = this.#format.tail(stream, preciseNow());
+      }
     }
     if (text) this.#enqueue(Buffer.from(text));
-    return this.#queued < HIGH_WATER;
+    return this.#queued < HIGH_WATER || this.#target.nonBlockingBytes !== undefined;
   }
 
   #gather(stream: OutputName, piece: Buffer, complete: boolean, tail: string): string {
@@ -80,11 +97,11 @@ export class LogWriter {
     let line = Buffer.concat(this.#partial[stream]);
     while (line.length > PIECE) {
       const cut = utf8Boundary(line, PIECE);
-      text += `{"log":${JSON.stringify(line.toString('utf8', 0, cut))}${tail}`;
+      text += this.#format.record(line.toString('utf8', 0, cut), tail);
       line = line.subarray(cut);
     }
     if (complete) {
-      text += `{"log":${JSON.stringify(line.toString('utf8'))}${tail}`;
+      text += this.#format.record(line.toString('utf8'), tail);
       line = Buffer.alloc(0);
     }
     this.#partial[stream] = line.length > 0 ? [line] : [];
@@ -93,6 +110,10 @@ export class LogWriter {
   }
 
   #enqueue(data: Buffer): void {
+    if (this.#queued > (this.#target.nonBlockingBytes ?? Number.POSITIVE_INFINITY)) {
+      this.#onLoss(countLines(data, 0), 'the buffer of the non-blocking log is full');
+      return;
+    }
     this.#queue.push(data);
     this.#queued += data.length;
     if (!this.#writing) this.#flush();
@@ -105,9 +126,19 @@ export class LogWriter {
       return;
     }
     this.#writing = true;
-    const batch = this.#queue.length === 1 ? this.#queue[0]! : Buffer.concat(this.#queue);
-    this.#queue = [];
+    const portions = this.#queue.splice(0, this.#untilRotation());
+    const batch = portions.length === 1 ? portions[0]! : Buffer.concat(portions);
     this.#writeAll(batch, 0);
+  }
+
+  /** How many of the queued portions go into the live file before it is full. */
+  #untilRotation(): number {
+    const { maxSize } = this.#target;
+    if (!maxSize) return this.#queue.length;
+    let size = this.#size;
+    let count = 0;
+    while (count < this.#queue.length && (count === 0 || size < maxSize)) size += this.#queue[count++]!.length;
+    return count;
   }
 
   #writeAll(batch: Buffer, offset: number): void {
@@ -132,14 +163,39 @@ export class LogWriter {
     close(this.#fd);
     if (maxFiles < 2) rmSync(path, { force: true });
     else {
-      const extension = compress ? '.gz' : '';
-      rmSync(`${path}.${maxFiles - 1}${extension}`, { force: true });
-      for (let n = maxFiles - 2; n >= 1; n--) renameIfThere(`${path}.${n}${extension}`, `${path}.${n + 1}${extension}`);
+      // One that has been compressed in the meantime keeps its place as well.
+      for (const extension of ['', '.gz']) {
+        rmSync(`${path}.${maxFiles - 1}${extension}`, { force: true });
+        for (let n = maxFiles - 2; n >= 1; n--)
+          renameIfThere(`${path}.${n}${extension}`, `${path}.${n + 1}${extension}`);
+      }
       renameIfThere(path, `${path}.1`);
-      if (compress) void compressFile(`${path}.1`);
+      if (compress && !this.#compressing) void this.#compressAll();
     }
     this.#fd = openLog(path);
     this.#size = 0;
+  }
+
+  /** Compresses rotated files, oldest first, one at a time. Files may be rotated on meanwhile. */
+  async #compressAll(): Promise<void> {
+    const { path, maxFiles = 1 } = this.#target;
+    this.#compressing = true;
+    for (let n = this.#oldestPlain(); n > 0; n = this.#oldestPlain()) {
+      const { ino } = statSync(`${path}.${n}`);
+      const done = await compressFile(`${path}.${n}`, `${path}.gz.tmp`);
+      if (!done) break;
+      const now = numbers(maxFiles).find((k) => statSync(`${path}.${k}`, { throwIfNoEntry: false })?.ino === ino);
+      if (now === undefined) continue;
+      renameSync(`${path}.gz.tmp`, `${path}.${now}.gz`);
+      rmSync(`${path}.${now}`, { force: true });
+    }
+    rmSync(`${path}.gz.tmp`, { force: true });
+    this.#compressing = false;
+  }
+
+  #oldestPlain(): number {
+    const { path, maxFiles = 1 } = this.#target;
+    return numbers(maxFiles).findLast((n) => existsSync(`${path}.${n}`)) ?? 0;
   }
 
   /** Writes what is left, an unfinished last line included, and closes the file. */
@@ -149,8 +205,7 @@ export class LogWriter {
       this.#partial[stream] = [];
       this.#partialSize[stream] = 0;
       if (rest.length === 0) continue;
-      const tail = `,"stream":"${stream}"${this.#suffix},"time":"${preciseNow()}"}\n`;
-      this.#enqueue(Buffer.from(`{"log":${JSON.stringify(rest.toString('utf8'))}${tail}`));
+      this.#enqueue(Buffer.from(this.#format.record(rest.toString('utf8'), this.#format.tail(stream, preciseNow()))));
     }
     if (this.#writing) await new Promise<void>((resolve) => this.#idle.push(resolve));
     close(this.#fd);
@@ -168,13 +223,16 @@ function renameIfThere(from: string, to: string): void {
   }
 }
 
-async function compressFile(path: string): Promise<void> {
+/** 1 … maxFiles - 1: what rotated files are called. */
+const numbers = (maxFiles: number): number[] => Array.from({ length: maxFiles - 1 }, (_one, index) => index + 1);
+
+/** @returns false when it can't be done now, for instance on a full disk: the file then stays as it is */
+async function compressFile(from: string, to: string): Promise<boolean> {
   try {
-    await pipeline(createReadStream(path), createGzip(), createWriteStream(`${path}.gz.tmp`, { mode: 0o640 }));
-    renameSync(`${path}.gz.tmp`, `${path}.gz`);
-    rmSync(path, { force: true });
+    await pipeline(createReadStream(from), createGzip(), createWriteStream(to, { mode: 0o640 }));
+    return true;
   } catch {
-    rmSync(`${path}.gz.tmp`, { force: true });
+    return false;
   }
 }
 

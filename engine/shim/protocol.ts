@@ -12,13 +12,16 @@ export type ProcessKey = string;
 export type LogTarget =
   | { readonly driver: 'none' }
   | {
-      readonly driver: 'json-file';
+      /** json-file is Docker's format; local a shorter one of our own (engine/shim/log-format.ts). */
+      readonly driver: 'json-file' | 'local';
       readonly path: string;
       /** Bytes after which the file is rotated; absent: never. */
       readonly maxSize?: number;
       /** Files kept in all, the live one included. */
       readonly maxFiles?: number;
       readonly compress?: boolean;
+      /** Never let the process wait: what would queue up beyond these bytes is dropped and counted. */
+      readonly nonBlockingBytes?: number;
       /** Extra attributes written to each line (labels, env). */
       readonly attributes?: Readonly<Record<string, string>>;
     };

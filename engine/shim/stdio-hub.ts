@@ -50,7 +50,7 @@ export class StdioHub {
   open(ends: StdioEnds, log: LogTarget, onLoss: (lines: number, reason: string) => void): void {
     this.#state = 'open';
     this.#tty = ends.tty;
-    if (log.driver === 'json-file') this.#log = new LogWriter(log, onLoss);
+    if (log.driver !== 'none') this.#log = new LogWriter(log, onLoss);
     if (ends.tty) {
       this.#master = ends.master;
       const terminal = new ReadStream(ends.master);

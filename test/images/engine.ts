@@ -126,6 +126,9 @@ function contextOf(
       response.flushHeaders();
       return response;
     },
+    takeOver: () => {
+      throw new Error('not a connection');
+    },
     hijack() {
       throw new Error('not used by image routes');
     },

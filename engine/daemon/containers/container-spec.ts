@@ -1,6 +1,6 @@
+import { existsSync } from 'node:fs';
 import { release } from 'node:os';
 
-import { invalidParameter } from '../../errors.ts';
 import type { ContainerConfig, HostConfig } from '../../model/container.ts';
 import { effectiveCapabilities } from '../../runtime/capabilities.ts';
 import { allDevices, grantDevices, parseDeviceRule } from '../../runtime/devices.ts';
@@ -14,11 +14,14 @@ import {
   type OciMount,
   type ProcessSpec,
   READONLY_PATHS,
+  type SharedMemory,
 } from '../../runtime/spec.ts';
 import { type ProcessUser, resolveUser } from '../../runtime/user.ts';
 import { type ContainerRecord, commandOf } from './record.ts';
+import { parseSecurityOptions } from './security-options.ts';
 
 const DEFAULT_PATH = 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+const APPARMOR = existsSync('/sys/kernel/security/apparmor');
 export const DEFAULT_SHM_SIZE = 64 * 1024 * 1024;
 
 /** What only the machine and the other containers can tell. */
@@ -28,38 +31,13 @@ export interface SpecSurroundings {
   /** Namespaces of `container:<id>` modes, by kind. */
   readonly joined: Partial<Record<'pid' | 'ipc' | 'uts', NamespaceChoice>>;
   readonly mounts: readonly OciMount[];
+  /** Directory that is this container's /dev/shm and others' too; undefined: its own, or the machine's. */
+  readonly sharedMemory: string | undefined;
   readonly cgroupPath: string;
   readonly cgroupVersion: 1 | 2;
   readonly bounding: readonly string[];
   readonly initPath: string;
   readonly initTarget: string;
-}
-
-/** Options of --security-opt, parsed once. */
-export interface SecurityOptions {
-  readonly seccomp: ContainerSpec['seccomp'];
-  readonly noNewPrivileges: boolean;
-  readonly unmasked: boolean;
-  readonly apparmor: string | undefined;
-}
-
-export function parseSecurityOptions(options: readonly string[]): SecurityOptions {
-  let seccomp: ContainerSpec['seccomp'] = 'default';
-  let noNewPrivileges = false;
-  let unmasked = false;
-  let apparmor: string | undefined;
-  for (const option of options) {
-    const at = option.search(/[=:]/);
-    const key = at < 0 ? option : option.slice(0, at);
-    const value = at < 0 ? '' : option.slice(at + 1);
-    if (key === 'no-new-privileges') noNewPrivileges = value !== 'false';
-    else if (key === 'seccomp') {
-      seccomp = value === 'unconfined' ? 'unconfined' : value === 'builtin' ? 'default' : { profile: value };
-    } else if (key === 'systempaths' && value === 'unconfined') unmasked = true;
-    else if (key === 'apparmor') apparmor = value;
-    else if (key !== 'label' || at < 0) throw invalidParameter(`invalid --security-opt 2: ${JSON.stringify(option)}`);
-  }
-  return { seccomp, noNewPrivileges, unmasked, apparmor };
 }
 
 /** Environment of a process: Docker's defaults, then the container's own, which win. */
@@ -104,6 +82,7 @@ export function processSpec(
   const { config, hostConfig } = record;
   const user = overrides.user ?? resolveUser(rootfs, config.User ?? '', hostConfig.GroupAdd ?? []);
   const privileged = overrides.privileged ?? hostConfig.Privileged ?? false;
+  const security = parseSecurityOptions(hostConfig.SecurityOpt ?? []);
   return {
     args: overrides.args,
     env: environment({ ...config, Tty: overrides.tty ?? config.Tty }, user.home, overrides.env),
@@ -111,7 +90,9 @@ export function processSpec(
     tty: overrides.tty ?? config.Tty ?? false,
     user,
     capabilities: effectiveCapabilities(privileged, hostConfig.CapAdd ?? [], hostConfig.CapDrop ?? [], bounding),
-    noNewPrivileges: parseSecurityOptions(hostConfig.SecurityOpt ?? []).noNewPrivileges,
+    noNewPrivileges: security.noNewPrivileges,
+    // As dockerd: on a kernel without AppArmor the profile has no meaning.
+    apparmorProfile: APPARMOR ? security.apparmor : undefined,
     rlimits: rlimits(hostConfig),
     oomScoreAdj: hostConfig.OomScoreAdj ?? 0,
   };
@@ -119,6 +100,13 @@ export function processSpec(
 
 function namespaceOf(mode: string | undefined, joined: NamespaceChoice | undefined): NamespaceChoice {
   if (joined) return joined;
+  return mode === 'host' ? 'host' : 'private';
+}
+
+/** `--ipc none` has no /dev/shm at all; `shareable` one that others can join. */
+function sharedMemory(mode: string | undefined, path: string | undefined): SharedMemory {
+  if (mode === 'none') return 'none';
+  if (path) return { path };
   return mode === 'host' ? 'host' : 'private';
 }
 
@@ -138,7 +126,7 @@ export function containerSpec(record: ContainerRecord, around: SpecSurroundings)
   const base = baseMounts({
     writableSystem: privileged,
     shmSize: hostConfig.ShmSize || DEFAULT_SHM_SIZE,
-    shm: ipc === 'private' ? 'private' : (around.joined.ipc ?? 'host'),
+    shm: sharedMemory(hostConfig.IpcMode, around.sharedMemory),
   }).filter((mount) => !covered.has(mount.destination));
   const init: OciMount[] = hostConfig.Init
     ? [{ destination: around.initTarget, type: 'bind', source: around.initPath, options: ['bind', 'ro'] }]

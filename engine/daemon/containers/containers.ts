@@ -210,7 +210,7 @@ export class Containers {
         () => ended.abort(),
         () => {},
       );
-    const path = logPath(containerDirectory(this.#parts.settings.dataRoot, container.id), container.id);
+    const path = logPath(containerDirectory(this.#parts.settings.dataRoot, container.id), container.record);
     const reader = new AbortController();
     const stop = (): void => reader.abort();
     if (query.follow) signal.addEventListener('abort', stop);

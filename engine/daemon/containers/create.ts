@@ -1,13 +1,14 @@
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 
-import { invalidParameter } from '../../errors.ts';
+import { invalidParameter, isKind } from '../../errors.ts';
 import type { ContainerConfig, CreateRequest, HostConfig } from '../../model/container.ts';
 import { apiTime } from '../clock.ts';
 import { newId } from '../ids.ts';
 import type { Image } from '../images/images.ts';
 import { DEFAULT_SHM_SIZE } from './container-spec.ts';
 import { checkLinks } from './links.ts';
+import { checkAgainstMachine, discardUnsupported } from './machine-limits.ts';
 import { resolveMounts } from './mounts.ts';
 import { plannedNetworks } from './networking.ts';
 import { type ContainerParts, publish } from './parts.ts';
@@ -30,13 +31,33 @@ export function createContainer(
   options: { readonly name?: string; readonly platform?: string },
 ): CreateResult {
   const { name } = options;
-  const { HostConfig: hostRequest, NetworkingConfig, ...configRequest } = request;
+  const { HostConfig: hostRequest, NetworkingConfig: _networks, ...configRequest } = request;
   const host: HostConfig = { ...(hostRequest ?? {}) };
   checkCreate(configRequest, host);
+  const machine = parts.runtime.limits();
+  checkAgainstMachine(host, machine);
+  const warnings = discardUnsupported(host, machine);
   if (name) parts.registry.checkName(name);
   if (host.Runtime) parts.runtime.checkName(host.Runtime);
   if (!configRequest.Image) throw invalidParameter('config cannot be empty in order to create a container');
   const image = parts.images.get(configRequest.Image, options.platform);
+  try {
+    return { id: make(parts, request, host, image, name), warnings };
+  } catch (error) {
+    // Not found is what the docker CLI takes for a missing image, which it then pulls.
+    if (isKind(error, 'notFound')) throw invalidParameter(error.message, error);
+    throw error;
+  }
+}
+
+function make(
+  parts: ContainerParts,
+  request: CreateRequest,
+  host: HostConfig,
+  image: Image,
+  name: string | undefined,
+): string {
+  const { HostConfig: _host, NetworkingConfig, ...configRequest } = request;
   const id = newId();
   const config = mergeImage(configRequest, image);
   if (commandOf(config).length === 0) throw invalidParameter('no command specified');
@@ -55,7 +76,7 @@ export function createContainer(
       name: name?.replace(/^\//, '') || randomName((candidate) => parts.registry.hasName(candidate)),
       created: apiTime(),
       imageId: image.id,
-      imageName: configRequest.Image,
+      imageName: configRequest.Image ?? image.id,
       config,
       hostConfig,
       state: { status: 'created', exitCode: 0, error: '' },
@@ -73,7 +94,7 @@ export function createContainer(
     for (const volume of parts.volumes.list(new Map())) if (!before.has(volume.name)) parts.volumes.remove(volume.name);
     throw error;
   }
-  return { id, warnings: [] };
+  return id;
 }
 
 /** The client's configuration with the image's filling the gaps, by Docker's rules (runconfig merge). */

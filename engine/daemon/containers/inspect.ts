@@ -98,7 +98,7 @@ export function inspectContainer(
     ResolvConfPath: join(directory, 'resolv.conf'),
     HostnamePath: join(directory, 'hostname'),
     HostsPath: join(directory, 'hosts'),
-    LogPath: hostConfig.LogConfig?.Type === 'json-file' ? logPath(directory, id) : '',
+    LogPath: hostConfig.LogConfig?.Type === 'json-file' ? logPath(directory, record) : '',
     Name: `/${record.name}`,
     RestartCount: record.restartCount,
     Driver: 'overlay2',

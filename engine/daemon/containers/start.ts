@@ -7,7 +7,7 @@ import type { LogTarget } from '../../runtime/runtime.ts';
 import type { NamespaceChoice, OciMount } from '../../runtime/spec.ts';
 import { apiTime, ZERO_TIME } from '../clock.ts';
 import type { Container } from './container.ts';
-import { containerSpec } from './container-spec.ts';
+import { containerSpec, DEFAULT_SHM_SIZE } from './container-spec.ts';
 import { copyUp } from './copy-up.ts';
 import { containerDirectory } from './create.ts';
 import { type LinkedContainers, linkedContainers, withLinkEnvironment } from './links.ts';
@@ -78,6 +78,7 @@ async function launch(parts: ContainerParts, container: Container, restartCount:
     network: network.namespace,
     joined,
     mounts,
+    sharedMemory: sharedMemory(parts, record),
     cgroupPath: runtime.cgroupOf(id, record.hostConfig.CgroupParent),
     cgroupVersion: settings.cgroupVersion,
     bounding: settings.bounding,
@@ -144,6 +145,15 @@ function fileMounts(
     }));
 }
 
+/** Where /dev/shm is that other containers join: this container's own, or the one it joins. */
+function sharedMemory({ registry, runtime }: ContainerParts, record: ContainerRecord): string | undefined {
+  const mode = record.hostConfig.IpcMode ?? '';
+  if (mode === 'shareable') return runtime.makeSharedMemory(record.id, record.hostConfig.ShmSize || DEFAULT_SHM_SIZE);
+  if (!mode.startsWith('container:')) return undefined;
+  const donor = registry.get(mode.slice('container:'.length)).record;
+  return donor.hostConfig.IpcMode === 'shareable' ? runtime.sharedMemoryOf(donor.id) : undefined;
+}
+
 function joinedNamespaces(
   parts: ContainerParts,
   record: ContainerRecord,
@@ -158,6 +168,12 @@ function joinedNamespaces(
     if (!isRunning(other)) {
       const what = kind === 'pid' ? 'PID' : 'IPC';
       throw invalidParameter(`cannot join ${what} of a non running container: ${other.id}`);
+    }
+    const donorMode = other.hostConfig.IpcMode ?? '';
+    if (kind === 'ipc' && donorMode !== 'shareable' && donorMode !== 'host') {
+      throw invalidParameter(
+        `cannot join IPC of container ${other.id}: non-shareable IPC (hint: use IpcMode:shareable for the donor container)`,
+      );
     }
     joined[kind] = { path: `/proc/${pidOf(other)}/ns/${kind}` };
   }

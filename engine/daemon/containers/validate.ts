@@ -1,12 +1,12 @@
-import { conflict, invalidParameter } from '../../errors.ts';
+import { invalidParameter } from '../../errors.ts';
 import type { ContainerConfig, HostConfig, Resources } from '../../model/container.ts';
 import { normalizeCapability } from '../../runtime/capabilities.ts';
 import { parseDeviceRule } from '../../runtime/devices.ts';
 import { parseSignal } from '../../runtime/signals.ts';
-import { parseSecurityOptions } from './container-spec.ts';
+import { checkLogConfig } from './logs/options.ts';
+import { parseSecurityOptions } from './security-options.ts';
 
 const MINIMUM_MEMORY = 6 * 1024 * 1024;
-const LOG_DRIVERS = ['json-file', 'none'];
 const ULIMITS = `core cpu data fsize locks memlock msgqueue nice nofile nproc rss rtprio rttime sigpending stack`.split(
   ' ',
 );
@@ -34,8 +34,6 @@ export function checkResources(limits: Resources): void {
   if (NanoCpus !== 0 && (CpuPeriod !== 0 || CpuQuota !== 0)) {
     throw invalidParameter('Conflicting options: Nano CPUs and CPU Period/Quota cannot both be set');
   }
-  if (NanoCpus < 0)
-    throw invalidParameter('range of CPUs is from 0.01 to the number of CPUs, as there are only so many available');
   if (CpuPeriod !== 0 && (CpuPeriod < 1000 || CpuPeriod > 1_000_000)) {
     throw invalidParameter('CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s (i.e. 1000000)');
   }
@@ -43,8 +41,14 @@ export function checkResources(limits: Resources): void {
   if (limits.BlkioWeight && (limits.BlkioWeight < 10 || limits.BlkioWeight > 1000)) {
     throw invalidParameter('Range of blkio weight is from 10 to 1000');
   }
-  for (const limit of limits.Ulimits ?? []) {
-    if (!ULIMITS.includes(limit.Name ?? '')) throw invalidParameter(`invalid ulimit type: ${limit.Name}`);
+  if (limits.IOMaximumBandwidth || limits.IOMaximumIOps) {
+    throw invalidParameter('Invalid QoS settings: linux does not support Maximum IO Bandwidth or Maximum IO IOps');
+  }
+  for (const { Name = '', Soft = 0, Hard = 0 } of limits.Ulimits ?? []) {
+    if (!ULIMITS.includes(Name)) throw invalidParameter(`invalid ulimit type: ${Name}`);
+    if (Hard >= 0 && (Soft < 0 || Soft > Hard)) {
+      throw invalidParameter(`ulimit soft limit must be less than or equal to hard limit: ${Soft} > ${Hard}`);
+    }
   }
 }
 
@@ -66,15 +70,34 @@ function checkRestartPolicy(host: HostConfig): void {
 
 function checkNetworkMode(config: ContainerConfig, host: HostConfig): void {
   const mode = host.NetworkMode ?? '';
+  if (host.UTSMode === 'host' && config.Hostname) {
+    throw invalidParameter('conflicting options: hostname and the UTS mode');
+  }
+  if (mode === 'host' && host.Links?.length) {
+    throw invalidParameter(
+      "conflicting options: host type networking can't be used with links. This would result in undefined behavior",
+    );
+  }
+  if ((mode === 'host' || mode.startsWith('container:')) && config.MacAddress) {
+    throw invalidParameter('conflicting options: mac-address and the network mode');
+  }
   if (!mode.startsWith('container:')) return;
   if (mode === 'container:')
     throw invalidParameter('Invalid network mode: invalid container format container:<name|id>');
   if (config.Hostname) throw invalidParameter('conflicting options: hostname and the network mode');
   if (host.Links?.length)
-    throw invalidParameter("conflicting options: container type network can't be used with links");
+    throw invalidParameter(
+      "conflicting options: container type network can't be used with links. This would result in undefined behavior",
+    );
   if (host.Dns?.length) throw invalidParameter('conflicting options: dns and the network mode');
+  if (host.ExtraHosts?.length) {
+    throw invalidParameter('conflicting options: custom host-to-IP mapping and the network mode');
+  }
   if (Object.keys(host.PortBindings ?? {}).length || host.PublishAllPorts) {
     throw invalidParameter('conflicting options: port publishing and the container type network mode');
+  }
+  if (Object.keys(config.ExposedPorts ?? {}).length) {
+    throw invalidParameter('conflicting options: port exposing and the container type network mode');
   }
 }
 
@@ -93,8 +116,8 @@ export function checkCreate(config: ContainerConfig, host: HostConfig): void {
   for (const entry of config.Env ?? []) {
     if (entry === '' || entry.startsWith('=')) throw invalidParameter(`invalid environment variable: ${entry}`);
   }
-  for (const name of host.CapAdd ?? []) normalizeCapability(name);
-  for (const name of host.CapDrop ?? []) normalizeCapability(name);
+  for (const name of host.CapAdd ?? []) normalizeCapability(name, 'CapAdd');
+  for (const name of host.CapDrop ?? []) normalizeCapability(name, 'CapDrop');
   for (const rule of host.DeviceCgroupRules ?? []) parseDeviceRule(rule);
   for (const entry of host.ExtraHosts ?? []) {
     if (!/^[^:=]+[:=].+$/.test(entry))
@@ -106,10 +129,7 @@ export function checkCreate(config: ContainerConfig, host: HostConfig): void {
     throw invalidParameter(`Invalid value ${score}, range for oom score adj is [-1000, 1000]`);
   }
   parseSecurityOptions(host.SecurityOpt ?? []);
-  const driver = host.LogConfig?.Type || 'json-file';
-  if (!LOG_DRIVERS.includes(driver)) {
-    throw invalidParameter(`logger: no log driver named '${driver}' is registered`);
-  }
+  checkLogConfig(host.LogConfig);
   for (const name of Object.keys(config.ExposedPorts ?? {})) checkPort(name);
   for (const name of Object.keys(host.PortBindings ?? {})) checkPort(name);
   checkHealth(config);
@@ -136,7 +156,9 @@ export function checkCreate(config: ContainerConfig, host: HostConfig): void {
     throw invalidParameter("--storage-opt is supported only for overlay over xfs with 'pquota' mount option");
   }
   if (host.DeviceRequests?.length) {
-    throw conflict('could not select device driver "" with capabilities: [[gpu]]');
+    const { Driver = '', Capabilities } = host.DeviceRequests[0] as { Driver?: string; Capabilities?: string[][] };
+    const wanted = (Capabilities ?? []).map((all) => `[${all.join(' ')}]`).join(' ');
+    throw invalidParameter(`could not select device driver ${JSON.stringify(Driver)} with capabilities: [${wanted}]`);
   }
 }
 

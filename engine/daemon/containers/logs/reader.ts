@@ -1,6 +1,8 @@
-import { createReadStream, existsSync, watch } from 'node:fs';
+import { createReadStream, existsSync } from 'node:fs';
 import { type FileHandle, open, stat } from 'node:fs/promises';
 import { createGunzip } from 'node:zlib';
+
+import { FileWatch } from './file-watch.ts';
 
 /** What GET /containers/{id}/logs asks for. */
 export interface LogQuery {
@@ -25,8 +27,6 @@ interface LogRecord {
 
 const CHUNK = 256 * 1024;
 const STREAM_NUMBER = { stdout: 1, stderr: 2 } as const;
-/** A look at the file even when no notice of a change came. */
-const RECHECK_MS = 1000;
 
 /** A moment as log lines are stamped. @param seconds since the epoch, with up to nine decimals, or RFC 3339 text */
 export function stamp(text: string): string | undefined {
@@ -41,7 +41,7 @@ export function stamp(text: string): string | undefined {
 }
 
 /**
- * Reads a json-file log with its rotated predecessors and, when following, what comes after.
+ * Reads a log (json-file or local) with its rotated predecessors and, when following, what comes after.
  * @param framed stdcopy frames; a terminal's log is sent raw
  * @param ended aborts when the container has ended and its log is complete: following stops at the end then
  */
@@ -100,12 +100,15 @@ async function* chunksOf(file: string): AsyncGenerator<Buffer> {
   yield* file.endsWith('.gz') ? raw.pipe(createGunzip()) : raw;
 }
 
-async function* linesOf(file: string): AsyncGenerator<string[]> {
-  let rest = '';
-  for await (const chunk of chunksOf(file)) {
-    const lines = (rest + chunk.toString('utf8')).split('\n');
-    rest = lines.pop() ?? '';
-    yield lines;
+const linesOf = (file: string): AsyncGenerator<string[]> => split(chunksOf(file));
+
+async function* split(chunks: AsyncIterable<Buffer>): AsyncGenerator<string[]> {
+  let rest: Buffer = Buffer.alloc(0);
+  for await (const chunk of chunks) {
+    const data = rest.length > 0 ? Buffer.concat([rest, chunk]) : chunk;
+    const end = data.lastIndexOf(10);
+    rest = Buffer.from(data.subarray(end + 1));
+    if (end >= 0) yield data.toString('utf8', 0, end).split('\n');
   }
 }
 
@@ -117,12 +120,18 @@ async function* liveLines(
   signal: AbortSignal,
 ): AsyncGenerator<string[]> {
   let handle: FileHandle | undefined;
+  // Begun before the first read, so that no change between a read and the wait is missed.
+  const watch = follow ? new FileWatch() : undefined;
   let position = 0;
   let rest: Buffer = Buffer.alloc(0);
+  let rotating = false;
+  /** Time of the last record given out. */
+  let last = '';
   const buffer = Buffer.alloc(CHUNK);
   try {
     while (!signal.aborted) {
       handle ??= await open(path).catch(() => undefined);
+      watch?.look(handle?.fd);
       const finalRound = ended.aborted;
       const bytesRead = handle ? (await handle.read(buffer, 0, CHUNK, position)).bytesRead : 0;
       if (bytesRead > 0) {
@@ -131,20 +140,38 @@ async function* liveLines(
           rest.length > 0 ? Buffer.concat([rest, buffer.subarray(0, bytesRead)]) : buffer.subarray(0, bytesRead);
         const end = data.lastIndexOf(10);
         rest = Buffer.from(data.subarray(end + 1));
-        if (end >= 0) yield data.toString('utf8', 0, end).split('\n');
+        if (end < 0) continue;
+        const lines = data.toString('utf8', 0, end).split('\n');
+        last = parse(lines.at(-1) ?? '')?.time ?? last;
+        yield lines;
         continue;
       }
-      if (handle && (await wasRotated(handle, path))) {
-        await handle.close();
-        handle = undefined;
+      if (handle && (rotating || (await wasRotated(handle, path)))) {
+        // Once more to the end: something may have been written between the last read and the rotation.
+        if (!rotating) {
+          rotating = true;
+          continue;
+        }
+        // The next file first: whatever is rotated from now on comes after it.
+        const next = await open(path).catch(() => undefined);
+        if (!next) continue;
+        const before = handle;
+        handle = next;
         position = 0;
         rest = Buffer.alloc(0);
+        rotating = false;
+        for await (const lines of between(before, next, path)) {
+          const fresh = lines.filter((line) => (parse(line)?.time ?? '') > last);
+          last = parse(fresh.at(-1) ?? '')?.time ?? last;
+          if (fresh.length > 0) yield fresh;
+        }
         continue;
       }
-      if (!follow || finalRound) return;
-      await change(path, ended, signal);
+      if (!watch || finalRound) return;
+      await watch.change([ended, signal]);
     }
   } finally {
+    watch?.close();
     await handle?.close();
   }
 }
@@ -154,31 +181,63 @@ async function wasRotated(handle: FileHandle, path: string): Promise<boolean> {
   return current !== undefined && current.ino !== mine.ino;
 }
 
-/** Waits until the file may have more, the container has ended, or the reader has gone. */
-function change(path: string, ended: AbortSignal, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const done = (): void => {
-      watcher?.close();
-      clearTimeout(timer);
-      ended.removeEventListener('abort', done);
-      signal.removeEventListener('abort', done);
-      resolve();
-    };
-    const timer = setTimeout(done, RECHECK_MS);
-    let watcher: ReturnType<typeof watch> | undefined;
-    try {
-      watcher = watch(path, { persistent: false }, done);
-      watcher.on('error', done);
-    } catch {
-      // Not there yet.
+/**
+ * Lines of the files that were begun and rotated away between two others, when a reader was slower than the log. What may
+ * have been read already is in them too: a compressed file can't be told from the one that was read, but by its times.
+ */
+async function* between(before: FileHandle, next: FileHandle, path: string): AsyncGenerator<string[]> {
+  const [from, to] = [(await before.stat()).ino, (await next.stat()).ino];
+  await before.close();
+  const files = await openRotated(path);
+  try {
+    const first = files.findIndex((file) => file.ino === from) + 1;
+    const end = files.findIndex((file) => file.ino === to);
+    const missed = files.slice(first, end < 0 ? files.length : end);
+    for (const { handle, compressed } of missed) {
+      const raw = handle.createReadStream({ start: 0, autoClose: false, highWaterMark: CHUNK });
+      yield* split(compressed ? raw.pipe(createGunzip()) : raw);
     }
-    ended.addEventListener('abort', done);
-    signal.addEventListener('abort', done);
-    if (ended.aborted || signal.aborted) done();
-  });
+  } finally {
+    for (const { handle } of files) await handle.close();
+  }
 }
 
+interface RotatedFile {
+  readonly handle: FileHandle;
+  readonly ino: number;
+  readonly compressed: boolean;
+}
+
+/** Every rotated file, oldest first, all opened between two rotations. */
+async function openRotated(path: string): Promise<RotatedFile[]> {
+  for (;;) {
+    const newest = await inodeOf(path);
+    const found: RotatedFile[] = [];
+    for (const name of await rotated(path)) {
+      const handle = await open(name).catch(() => undefined);
+      if (handle) found.push({ handle, ino: (await handle.stat()).ino, compressed: name.endsWith('.gz') });
+    }
+    if ((await inodeOf(path)) === newest) return found;
+    for (const { handle } of found) await handle.close();
+  }
+}
+
+const inodeOf = (path: string): Promise<number | undefined> =>
+  stat(path).then(
+    ({ ino }) => ino,
+    () => undefined,
+  );
+
+const LOCAL_LINE = /^([oOeE])(\S+) (.*)$/s;
+
+/** A record of either driver (engine/shim/log-format.ts). */
 function parse(line: string): LogRecord | undefined {
+  if (!line.startsWith('{')) {
+    const [, flag = '', time = '', text = ''] = LOCAL_LINE.exec(line) ?? [];
+    if (!flag) return undefined;
+    const whole = flag === flag.toLowerCase();
+    return { log: whole ? `${text}\n` : text, stream: flag.toLowerCase() === 'o' ? 'stdout' : 'stderr', time };
+  }
   try {
     return JSON.parse(line) as LogRecord;
   } catch {
@@ -210,6 +269,7 @@ function encodeLines(lines: readonly string[], query: LogQuery, framed: boolean)
 
 const detailsOf = (record: LogRecord): string =>
   Object.entries(record.attrs ?? {})
+    .sort(([a], [b]) => (a < b ? -1 : 1))
     .map(([key, value]) => `${encodeURIComponent(key)}=${encodeURIComponent(value)}`)
     .join(',');
 
