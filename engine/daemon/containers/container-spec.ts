@@ -32,7 +32,7 @@ export interface SpecSurroundings {
   readonly joined: Partial<Record<'pid' | 'ipc' | 'uts', NamespaceChoice>>;
   readonly mounts: readonly OciMount[];
   /** Directory that is this container's /dev/shm and others' too; undefined: its own, or the machine's. */
-  readonly sharedMemory: string | undefined;
+  readonly sharedMemory?: string | undefined;
   readonly cgroupPath: string;
   readonly cgroupVersion: 1 | 2;
   readonly bounding: readonly string[];
