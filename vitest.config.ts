@@ -27,6 +27,7 @@ export default defineConfig({
       whole('engine', 60),
       whole('api', 60),
       whole('network', 60),
+      whole('build', 60),
       whole('tunnel', 60),
       whole('window', 60),
       whole('machine', 180),
