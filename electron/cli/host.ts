@@ -30,6 +30,7 @@ const host = await openHost({
       cpus: settings.cpus || undefined,
       memoryMb: settings.memoryMb || undefined,
       diskGb: settings.diskGb,
+      sharedFolders: settings.sharedFolders,
     }),
   openWeb: web.openWeb,
   onQuit: () => void end(),

@@ -8,6 +8,8 @@ export interface Settings {
   memoryMb: number;
   /** logical size of the data disk; it only grows */
   diskGb: number;
+  /** absolute folders of this computer that containers may bind; the user's home by default */
+  sharedFolders: readonly string[];
   /** start the machine together with the app */
   startMachineWithApp: boolean;
   /** a `docker` command starts a stopped machine */

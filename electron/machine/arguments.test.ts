@@ -15,6 +15,7 @@ const spec: VmSpec = {
   pipes: false,
   consoleLog: '/home/a/.skiff/machine/console.log',
   engineLog: '/home/a/.skiff/machine/engine.log',
+  sharedFolders: [],
   authorizedKey: 'AAAAC3Nz',
 };
 
@@ -74,5 +75,13 @@ describe("QEMU's command line", () => {
     expect(values(qemuArguments({ ...spec, dataDisk: '/a,b/data.qcow2' }), '-drive')[1]).toContain(
       'file=/a,,b/data.qcow2',
     );
+  });
+
+  it('give the guest each folder by its number, and their paths on its command line', () => {
+    const args = qemuArguments({ ...spec, sharedFolders: ['/home/a,b', '/srv'] }).join(' ');
+    expect(args).toContain('local,id=folder0,path=/home/a,,b,security_model=none');
+    expect(args).toContain('virtio-9p-pci,fsdev=folder1,mount_tag=folder1');
+    const encoded = /skiff\.folders=(\S+)/.exec(args)?.[1] ?? '';
+    expect(Buffer.from(encoded, 'base64').toString()).toBe('/home/a,b\n/srv');
   });
 });

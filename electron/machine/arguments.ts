@@ -24,7 +24,15 @@ export interface VmSpec {
   engineLog: string;
   /** base64 part of the user's public ed25519 key */
   authorizedKey: string;
+  /** absolute folders of the host, which the guest mounts in this order */
+  sharedFolders: readonly string[];
 }
+
+/** The kernel's command line holds 2,048 bytes, and the rest of ours takes about 400. */
+export const SHARED_FOLDERS_LIMIT = 1_400;
+
+/** For the kernel's command line: the paths, a line each, in base64. */
+export const encodeFolders = (folders: readonly string[]): string => Buffer.from(folders.join('\n')).toString('base64');
 
 /** All arguments after the program's name. */
 export function qemuArguments(spec: VmSpec): string[] {
@@ -53,6 +61,12 @@ export function qemuArguments(spec: VmSpec): string[] {
   add('-device', 'virtserialport,chardev=control,name=skiff.control');
   // Services log here and not to the serial console, whose every byte stops the guest. Appending lets the app truncate it.
   add('-chardev', `file,id=log,append=on,path=${escaped(spec.engineLog)}`, '-device', 'virtconsole,chardev=log');
+  for (const [index, folder] of spec.sharedFolders.entries()) {
+    // security_model=none: files belong to the user who runs QEMU, whatever a container makes them; multidevs: inode numbers of
+    // different file systems in one folder stay different.
+    add('-fsdev', `local,id=folder${index},path=${escaped(folder)},security_model=none,multidevs=remap`);
+    add('-device', `virtio-9p-pci,fsdev=folder${index},mount_tag=folder${index}`);
+  }
   add('-device', 'virtio-balloon-pci,id=balloon,free-page-reporting=on', '-device', 'virtio-rng-pci');
   return args;
 }
@@ -79,6 +93,7 @@ function kernelCommandLine(spec: VmSpec): string {
     'swiotlb=noforce', // no bounce buffers: saves 64 MB
     `skiff.authkey=${spec.authorizedKey}`,
   ];
+  if (spec.sharedFolders.length > 0) words.push(`skiff.folders=${encodeFolders(spec.sharedFolders)}`);
   // An emulated CPU has no side channels, and its time stamp counter is the host's: it needs no second clock to be checked by.
   if (spec.accelerators[0] === 'tcg') words.push('mitigations=off', 'tsc=reliable');
   return words.join(' ');

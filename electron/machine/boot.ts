@@ -7,6 +7,7 @@ import { BrokenAccelerators } from './accelerator-memory.ts';
 import { qemuArguments, type VmSpec } from './arguments.ts';
 import { GuestControl } from './control.ts';
 import { ensureDisk } from './disk.ts';
+import { sharableFolders } from './folders.ts';
 import { checkImage } from './image-check.ts';
 import { ensureKey, type SshKey } from './keys.ts';
 import { rotateLogs, tailFile } from './logs.ts';
@@ -157,8 +158,9 @@ async function startWithBestAccelerator(
     } catch (error) {
       session?.close();
       if (session) await endQemu(session.record, paths);
-      const reason = error instanceof MachineError ? error.kind : undefined;
-      if (isLast || (reason !== 'qemu-failed' && reason !== 'timeout')) throw error;
+      const kind = error instanceof MachineError ? error.kind : undefined;
+      // A QEMU that dies may be noticed by its exit, or first by its monitor.
+      if (isLast || kind === undefined || !['qemu-failed', 'qmp', 'timeout'].includes(kind)) throw error;
       broken.add(accelerator);
     }
   }
@@ -194,6 +196,7 @@ async function startQemu(
     consoleLog: paths.consoleLog,
     engineLog: paths.engineLog,
     authorizedKey: key.publicBase64,
+    sharedFolders: host.platform === 'win32' ? [] : sharableFolders(options.sharedFolders ?? []),
   };
   rotateLogs(paths);
   if (!paths.pipes) for (const socket of [paths.qmp, paths.control]) rmSync(socket, { force: true });
@@ -225,7 +228,8 @@ async function startQemu(
     return session;
   } catch (error) {
     await endQemu(record, paths);
-    if (early.signal.aborted) throw qemuEnded(tailFile(paths.qemuLog, 10));
+    const monitorClosed = error instanceof MachineError && error.kind === 'qmp';
+    if (early.signal.aborted || monitorClosed) throw qemuEnded(tailFile(paths.qemuLog, 10));
     throw error;
   }
 }

@@ -182,6 +182,8 @@ export interface MachineOptions {
   memoryMb?: number;
   /** logical size of the data disk; it takes on the host only what is used. Default 64; an existing disk only grows. */
   diskGb?: number;
+  /** folders of the host that containers may bind; what does not exist is left out. Default none. */
+  sharedFolders?: readonly string[];
   /** default: the best that this host has */
   accelerator?: Accelerator;
 }

@@ -40,6 +40,7 @@ async function run(): Promise<void> {
         cpus: settings.cpus || undefined,
         memoryMb: settings.memoryMb || undefined,
         diskGb: settings.diskGb,
+        sharedFolders: settings.sharedFolders,
       }),
     openWeb: web.openWeb,
     onQuit: () => app.quit(),

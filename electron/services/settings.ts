@@ -1,5 +1,6 @@
 import { mkdir, open, readFile, rename } from 'node:fs/promises';
-import { join } from 'node:path';
+import { homedir } from 'node:os';
+import { isAbsolute, join } from 'node:path';
 import type { Effect, Settings } from '../contract/settings.ts';
 import { ServiceError } from './errors.ts';
 
@@ -8,6 +9,7 @@ export const DEFAULTS: Settings = {
   cpus: 0,
   memoryMb: 0,
   diskGb: 64,
+  sharedFolders: [homedir()],
   startMachineWithApp: true,
   wakeOnConnect: true,
   theme: 'system',
@@ -18,6 +20,7 @@ const EFFECTS: Record<keyof Settings, Effect> = {
   cpus: 'restarts-machine',
   memoryMb: 'restarts-machine',
   diskGb: 'restarts-machine',
+  sharedFolders: 'restarts-machine',
   startMachineWithApp: 'live',
   wakeOnConnect: 'live',
   theme: 'live',
@@ -28,6 +31,8 @@ const RULES: { [K in keyof Settings]: (value: Settings[K], now: Settings) => boo
   cpus: (value) => Number.isInteger(value) && value >= 0 && value <= 256,
   memoryMb: (value) => value === 0 || (Number.isInteger(value) && value >= 512 && value <= 1024 * 1024),
   diskGb: (value, now) => Number.isInteger(value) && value >= now.diskGb && value <= 16 * 1024,
+  sharedFolders: (value) =>
+    Array.isArray(value) && value.length <= 16 && value.every((path) => typeof path === 'string' && isAbsolute(path)),
   startMachineWithApp: () => true,
   wakeOnConnect: () => true,
   theme: (value) => ['system', 'light', 'dark'].includes(value),
@@ -70,7 +75,7 @@ export class SettingsFile {
   async set(changes: unknown): Promise<Settings> {
     this.#values = { ...this.#values, ...check(changes, this.#values, 'throw') };
     const differing = Object.entries(this.#values).filter(
-      ([name, value]) => value !== DEFAULTS[name as keyof Settings],
+      ([name, value]) => JSON.stringify(value) !== JSON.stringify(DEFAULTS[name as keyof Settings]),
     );
     const temporary = `${this.#path}.new`;
     const file = await open(temporary, 'w', 0o600);

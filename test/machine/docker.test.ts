@@ -1,5 +1,5 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -15,6 +15,7 @@ const READY_LIMIT_MS = 240_000;
 /** What a new user does: `npm start -- --headless`, then docker in another terminal. Nothing is made up on the way. */
 describe.skipIf(!canBoot)('docker through the local socket into the real VM (skipped without QEMU)', () => {
   const home = mkdtempSync(join(tmpdir(), 'skiff-home-'));
+  const folder = mkdtempSync(join(tmpdir(), 'skiff-shared-'));
   let app: ChildProcess;
   let printed = '';
 
@@ -28,6 +29,7 @@ describe.skipIf(!canBoot)('docker through the local socket into the real VM (ski
     });
 
   beforeAll(async () => {
+    writeFileSync(join(home, 'settings.json'), JSON.stringify({ sharedFolders: [folder] }));
     app = spawn(process.execPath, ['scripts/start.mjs', '--prepared', '--headless'], {
       cwd: root,
       env: { ...process.env, SKIFF_HOME: home },
@@ -51,7 +53,7 @@ describe.skipIf(!canBoot)('docker through the local socket into the real VM (ski
     const ended = new Promise((resolve) => app.once('exit', resolve));
     app.kill('SIGTERM');
     await ended;
-    rmSync(home, { recursive: true, force: true });
+    for (const path of [home, folder]) rmSync(path, { recursive: true, force: true });
   }, 90_000);
 
   test('the start says how long it took until the engine answered through the local socket', () => {
@@ -72,6 +74,37 @@ describe.skipIf(!canBoot)('docker through the local socket into the real VM (ski
     expect((await docker('logs', 'web')).code).toBe(0);
     expect((await docker('stop', '-t', '1', 'web')).stdout).toBe('web\n');
     expect((await docker('rm', 'web')).stdout).toBe('web\n');
+  });
+
+  test('a shared folder is the same on both sides: content, names, links and who owns it', async () => {
+    const work = join(folder, 'wörk 工作');
+    mkdirSync(work);
+    writeFileSync(join(work, 'Readme'), 'from the host\n');
+    const script =
+      'cat Readme; echo made > made; ln -s made link; mkdir sub; mv Readme sub/readme; chown 1234 made || true';
+    const run = await docker('run', '--rm', '-v', `${work}:/app`, '-w', '/app', 'skiff/welcome', 'sh', '-c', script);
+    expect(run).toMatchObject({ code: 0, stdout: 'from the host\n' });
+    expect(readFileSync(join(work, 'link'), 'utf8')).toBe('made\n');
+    expect(readFileSync(join(work, 'sub/readme'), 'utf8')).toBe('from the host\n');
+
+    expect((await docker('run', '-d', '--name', 'watcher', '-v', `${work}:/app:ro`, 'skiff/welcome')).code).toBe(0);
+    writeFileSync(join(work, 'made'), 'changed on the host\n');
+    expect((await docker('exec', 'watcher', 'cat', '/app/made')).stdout).toBe('changed on the host\n');
+    expect((await docker('exec', 'watcher', 'touch', '/app/x')).stderr).toContain('Read-only file system');
+    const source = await docker('inspect', '-f', '{{(index .Mounts 0).Source}}', 'watcher');
+    expect(source.stdout).toBe(`${work}\n`);
+    await docker('rm', '-f', 'watcher');
+
+    // -v makes a missing folder, here as with dockerd.
+    await docker('run', '--rm', '-v', `${folder}/new/deep:/app`, 'skiff/welcome', 'true');
+    expect(statSync(join(folder, 'new/deep')).isDirectory()).toBe(true);
+  });
+
+  test('a folder that is not shared is refused, with the setting to change', async () => {
+    const run = await docker('run', '--rm', '-v', '/opt/not-shared:/app', 'skiff/welcome', 'true');
+    expect(run.code).toBe(125);
+    expect(run.stderr).toMatch(/path \/opt\/not-shared is not shared from your computer.*Settings > File sharing/);
+    expect((await docker('ps', '-aq', '--filter', 'status=running')).stdout).toBe('');
   });
 
   test('a terminal goes all the way', async () => {
