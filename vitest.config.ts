@@ -28,6 +28,7 @@ export default defineConfig({
       whole('api', 60),
       whole('network', 60),
       whole('build', 60),
+      whole('volumes', 60),
       whole('tunnel', 60),
       whole('window', 60),
       whole('machine', 180),

@@ -22,6 +22,7 @@ import { restoreNetworks } from './daemon/containers/networking.ts';
 import type { ContainerParts } from './daemon/containers/parts.ts';
 import type { ContainerRecord } from './daemon/containers/record.ts';
 import { ContainerRegistry } from './daemon/containers/registry.ts';
+import { restoreVolumes } from './daemon/containers/volume-use.ts';
 import { Events } from './daemon/events.ts';
 import { Images } from './daemon/images/images.ts';
 import { Bridges } from './daemon/networks/bridges.ts';
@@ -180,6 +181,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
 
   networks.start();
   await restoreNetworks(parts);
+  restoreVolumes(parts);
   bridges.writeFirewall();
   const runs = (id: string): boolean => registry.byId(id)?.record.state.status === 'running';
   sandboxes.sweep(runs);

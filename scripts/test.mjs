@@ -12,7 +12,7 @@ import { setup } from './setup.mjs';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 /** In this order, each alone: none measures or waits while another keeps the processors busy. */
-const PROJECTS = ['unit', 'images', 'engine', 'build', 'api', 'network', 'tunnel', 'window', 'machine'];
+const PROJECTS = ['unit', 'images', 'engine', 'build', 'api', 'network', 'volumes', 'tunnel', 'window', 'machine'];
 
 try {
   await setup({ nodeModules: true, qemu: true, imageTools: true, testTools: true });

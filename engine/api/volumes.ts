@@ -1,4 +1,5 @@
 import type { VolumeCreateRequest, Volumes } from '../daemon/volumes/volumes.ts';
+import { unavailable } from '../errors.ts';
 import { createVolume } from './bodies.ts';
 import { queryBool, queryFilters } from './context.ts';
 import { type Route, route } from './router.ts';
@@ -19,6 +20,9 @@ export function volumeRoutes(volumes: Volumes): Route[] {
     }),
     route('GET', '/volumes/{name}', (context) => {
       context.reply(200, volumes.view(volumes.get(context.params.name ?? '')));
+    }),
+    route('PUT', '/volumes/{name}', () => {
+      throw unavailable('volume update only valid for cluster volumes, but swarm is unavailable');
     }),
     route('DELETE', '/volumes/{name}', (context) => {
       volumes.remove(context.params.name ?? '', queryBool(context.query, 'force'));

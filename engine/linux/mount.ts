@@ -13,13 +13,20 @@ export const MS = {
   nosuid: 2,
   nodev: 4,
   noexec: 8,
+  synchronous: 16,
   remount: 32,
+  mandlock: 64,
+  dirsync: 128,
+  noatime: 1024,
+  nodiratime: 2048,
   bind: 4096,
   rec: 16384,
   unbindable: 1 << 17,
   private: 1 << 18,
   slave: 1 << 19,
   shared: 1 << 20,
+  relatime: 1 << 21,
+  strictatime: 1 << 24,
 } as const;
 
 const MNT_DETACH = 2;

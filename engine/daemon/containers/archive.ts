@@ -9,6 +9,7 @@ import { writeTree } from '../../snapshots/files/write-tree.ts';
 import type { Container } from './container.ts';
 import { ociMounts } from './mounts.ts';
 import { type ContainerParts, publish } from './parts.ts';
+import { acquireVolumes, releaseVolumes } from './volume-use.ts';
 
 /** X-Docker-Container-Path-Stat (moby: container.PathStat); `mode` in the bits of Go's os.FileMode. */
 export interface PathStat {
@@ -42,10 +43,12 @@ async function withFiles<T>(
     runtime.prepareBundle(container.id);
     try {
       snapshots.mount(container.id, runtime.rootfsOf(container.id));
+      await acquireVolumes(parts, record);
       using root = runtime.stoppedFiles(container.id, ociMounts(record.mounts, parts.folders));
       return { result: await work(root) };
     } finally {
       runtime.unmountFiles(container.id);
+      await releaseVolumes(parts, record);
     }
   });
   if (!live.root) return live.result;

@@ -6,6 +6,7 @@ import type { Container } from './container.ts';
 import { tearDownNetwork } from './networking.ts';
 import { type ContainerParts, publish } from './parts.ts';
 import type { Ended } from './record.ts';
+import { releaseVolumes } from './volume-use.ts';
 
 /**
  * A container's process has ended: its network, mounts and cgroup go, its record says so. The caller holds the mutex; what
@@ -28,6 +29,7 @@ export async function settleExit(
     return record.networks;
   });
   parts.runtime.cleanUp(container.id, Runtime, CgroupParent);
+  await releaseVolumes(parts, record);
   const ended: Ended = {
     exitCode: exit.code,
     oomKilled,

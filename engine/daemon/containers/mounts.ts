@@ -1,8 +1,9 @@
-import { existsSync, mkdirSync } from 'node:fs';
+import { accessSync, constants, existsSync, mkdirSync } from 'node:fs';
 import { isAbsolute, join, normalize } from 'node:path';
 
-import { conflict, invalidParameter } from '../../errors.ts';
+import { conflict, hasCode, invalidParameter } from '../../errors.ts';
 import type { ContainerConfig, HostConfig, MountRequest } from '../../model/container.ts';
+import { resolveInRoot } from '../../runtime/rootfs.ts';
 import type { OciMount } from '../../runtime/spec.ts';
 import type { Volumes } from '../volumes/volumes.ts';
 import type { HostFolders } from './host-folders.ts';
@@ -10,51 +11,52 @@ import type { MountPoint } from './record.ts';
 import type { ContainerRegistry } from './registry.ts';
 
 const PROPAGATIONS = ['private', 'rprivate', 'shared', 'rshared', 'slave', 'rslave'];
-const BIND_OPTIONS = [
-  'ro',
-  'rw',
-  'z',
-  'Z',
-  'nocopy',
-  'bind',
-  'rbind',
-  'consistent',
-  'cached',
-  'delegated',
-  ...PROPAGATIONS,
-];
-
 const cleanTarget = (path: string): string => {
   const clean = normalize(path);
   return clean.length > 1 ? clean.replace(/\/$/, '') : clean;
 };
 
+/** Words of a `-v` mode; at most one of each group (moby: linuxValidMountMode). */
+const MODES: readonly (readonly string[])[] = [
+  ['ro', 'rw'],
+  ['z', 'Z'],
+  PROPAGATIONS,
+  ['nocopy'],
+  ['consistent', 'cached', 'delegated', 'default'],
+];
+
+function modeWords(mode: string): string[] {
+  const words = mode === '' ? [] : mode.split(',');
+  const groups = words.map((word) => MODES.find((group) => group.includes(word)));
+  if (groups.includes(undefined) || new Set(groups).size < groups.length) {
+    throw invalidParameter(`invalid mode: ${mode}`);
+  }
+  return words;
+}
+
 /** `-v source:target[:options]` (HostConfig.Binds). A source that isn't a path is a volume's name. */
 function parseBind(text: string, volumes: Volumes, driver: string): MountPoint {
   const parts = text.split(':');
-  if (parts.length < 2 || parts.length > 3 || parts.some((part) => part === '')) {
-    throw invalidParameter(`invalid volume specification: '${text}'`);
-  }
+  const invalid = (reason: string) => invalidParameter(`invalid volume specification: '${text}'${reason}`);
+  if (parts.length < 2 || parts.length > 3 || parts.some((part) => part === '')) throw invalid('');
   const [source = '', target = '', mode = ''] = parts;
-  if (!isAbsolute(target)) {
-    throw invalidParameter(
-      `invalid volume specification: '${text}': invalid mount config for type "${isAbsolute(source) ? 'bind' : 'volume'}": invalid mount path: '${target}' mount path must be absolute`,
-    );
-  }
-  if (cleanTarget(target) === '/') {
-    throw invalidParameter(`invalid volume specification: '${text}': invalid specification: destination can't be '/'`);
-  }
-  const options = mode.split(',').filter(Boolean);
-  for (const option of options) if (!BIND_OPTIONS.includes(option)) throw invalidParameter(`invalid mode: ${mode}`);
-  const rw = !options.includes('ro');
-  const propagation = options.find((option) => PROPAGATIONS.includes(option)) ?? '';
+  const words = modeWords(mode);
+  const type = isAbsolute(source) ? 'bind' : 'volume';
+  const config = (reason: string) => invalid(`: invalid mount config for type "${type}": ${reason}`);
+  if (!isAbsolute(target)) throw config(`invalid mount path: '${target}' mount path must be absolute`);
+  if (cleanTarget(target) === '/') throw invalid(": invalid specification: destination can't be '/'");
+  const rw = !words.includes('ro');
+  const propagation = words.find((word) => PROPAGATIONS.includes(word)) ?? '';
+  const noCopy = words.includes('nocopy');
   const destination = cleanTarget(target);
-  if (isAbsolute(source)) {
-    return { type: 'bind', source, destination, mode, rw, propagation: propagation || 'rprivate', recursive: true };
+  if (type === 'bind') {
+    if (noCopy) throw config('field VolumeOptions must not be specified');
+    return { type, source, destination, mode, rw, propagation: propagation || 'rprivate', recursive: true };
   }
+  if (propagation) throw config('field BindOptions must not be specified');
   const volume = volumes.create({ Name: source, Driver: driver || undefined });
   return {
-    type: 'volume',
+    type,
     name: volume.name,
     source: volumes.mountpointOf(volume.name),
     destination,
@@ -62,63 +64,116 @@ function parseBind(text: string, volumes: Volumes, driver: string): MountPoint {
     mode: mode || 'z',
     rw,
     propagation,
-    noCopy: options.includes('nocopy'),
+    noCopy,
   };
 }
 
 const bad = (type: string, reason: string) => invalidParameter(`invalid mount config for type "${type}": ${reason}`);
 
+/** Options that belong to another type of mount (moby: validateMountConfigImpl). */
+function checkFields(request: MountRequest, type: string): void {
+  for (const [owner, field] of [
+    ['bind', 'BindOptions'],
+    ['volume', 'VolumeOptions'],
+    ['tmpfs', 'TmpfsOptions'],
+    ['image', 'ImageOptions'],
+  ] as const) {
+    if (owner !== type && request[field]) throw bad(type, `field ${field} must not be specified`);
+  }
+}
+
 /** `--mount` (HostConfig.Mounts). */
 function parseMount(request: MountRequest, volumes: Volumes, folders: HostFolders): MountPoint {
   const type = request.Type ?? '';
   const target = request.Target ?? '';
-  if (!['bind', 'volume', 'tmpfs'].includes(type))
-    throw invalidParameter(`mount type unknown: ${JSON.stringify(type)}`);
+  if (type !== 'bind' && type !== 'volume' && type !== 'tmpfs') throw bad(type, 'mount type unknown');
   if (!target) throw bad(type, 'field Target must not be empty');
   if (!isAbsolute(target)) throw bad(type, `invalid mount path: '${target}' mount path must be absolute`);
   if (cleanTarget(target) === '/') throw bad(type, "invalid specification: destination can't be '/'");
+  checkFields(request, type);
   const common = { destination: cleanTarget(target), mode: '', rw: !request.ReadOnly };
   if (type === 'tmpfs') {
     if (request.Source) throw bad(type, 'field Source must not be specified');
     return { ...common, type, source: '', propagation: '', options: tmpfsOptions(request) };
   }
-  if (type === 'bind') {
-    const source = request.Source ?? '';
-    if (!source) throw bad(type, 'field Source must not be empty');
-    if (!isAbsolute(source)) throw bad(type, `invalid mount path: '${source}' mount path must be absolute`);
-    const located = folders.locate(source);
-    if (!existsSync(located)) {
-      if (!request.BindOptions?.CreateMountpoint) throw bad(type, `bind source path does not exist: ${source}`);
-      mkdirSync(located, { recursive: true });
-    }
-    const propagation = request.BindOptions?.Propagation || 'rprivate';
-    if (!PROPAGATIONS.includes(propagation)) throw bad(type, `invalid propagation mode: ${propagation}`);
-    return { ...common, type, source, propagation, recursive: !request.BindOptions?.NonRecursive };
+  return type === 'bind'
+    ? { ...common, ...bindMount(request, folders) }
+    : { ...common, ...volumeMount(request, volumes) };
+}
+
+function bindMount(request: MountRequest, folders: HostFolders) {
+  const type = 'bind' as const;
+  const source = request.Source ?? '';
+  const options = request.BindOptions ?? {};
+  if (!source) throw bad(type, 'field Source must not be empty');
+  if (!isAbsolute(source)) throw bad(type, `invalid mount path: '${source}' mount path must be absolute`);
+  const propagation = options.Propagation || 'rprivate';
+  if (!PROPAGATIONS.includes(propagation)) throw bad(type, `invalid propagation mode: ${propagation}`);
+  const { ReadOnlyNonRecursive = false, ReadOnlyForceRecursive = false } = options;
+  if ((ReadOnlyNonRecursive || ReadOnlyForceRecursive) && !request.ReadOnly) {
+    throw bad(
+      type,
+      `mount source is not read-only, so ${ReadOnlyNonRecursive ? 'ReadOnlyNonRecursive' : 'ReadOnlyForceRecursive'} can't be set`,
+    );
+  }
+  if (ReadOnlyNonRecursive && ReadOnlyForceRecursive) {
+    throw bad(type, 'ReadOnlyForceRecursive must not be set with ReadOnlyNonRecursive');
+  }
+  const located = folders.locate(source);
+  if (!existsSync(located)) {
+    if (!options.CreateMountpoint) throw bad(type, `bind source path does not exist: ${source}`);
+    mkdirSync(located, { recursive: true });
+  }
+  return {
+    type,
+    source,
+    propagation,
+    recursive: !options.NonRecursive,
+    ...(ReadOnlyNonRecursive ? { shallowReadOnly: true } : {}),
+  };
+}
+
+function volumeMount(request: MountRequest, volumes: Volumes) {
+  const type = 'volume' as const;
+  const options = request.VolumeOptions ?? {};
+  const subpath = options.Subpath || undefined;
+  if (!request.Source && request.ReadOnly) throw bad(type, 'must not set ReadOnly mode when using anonymous volumes');
+  if (!request.Source && subpath) throw bad(type, 'must not set Subpath when using anonymous volumes');
+  if (subpath && (isAbsolute(subpath) || normalize(subpath).split('/')[0] === '..')) {
+    throw bad(type, 'subpath must be a relative path within the volume');
   }
   const volume = volumes.create({
     Name: request.Source || undefined,
-    Driver: request.VolumeOptions?.DriverConfig?.Name,
-    DriverOpts: request.VolumeOptions?.DriverConfig?.Options,
-    Labels: request.VolumeOptions?.Labels,
+    Driver: options.DriverConfig?.Name,
+    DriverOpts: options.DriverConfig?.Options,
+    Labels: options.Labels,
   });
   return {
-    ...common,
-    type: 'volume',
+    type,
     mode: 'z',
     name: volume.name,
     source: volumes.mountpointOf(volume.name),
     driver: volume.driver,
     propagation: '',
-    noCopy: request.VolumeOptions?.NoCopy,
-    subpath: request.VolumeOptions?.Subpath || undefined,
+    noCopy: options.NoCopy,
+    subpath,
     anonymous: !request.Source,
   };
 }
 
 function tmpfsOptions(request: MountRequest): string[] {
+  const { SizeBytes = 0, Mode = 0, Options } = request.TmpfsOptions ?? {};
   const options = ['nosuid', 'nodev', 'noexec'];
-  if (request.TmpfsOptions?.SizeBytes) options.push(`size=${request.TmpfsOptions.SizeBytes}`);
-  if (request.TmpfsOptions?.Mode) options.push(`mode=${request.TmpfsOptions.Mode.toString(8)}`);
+  for (const [word = '', value] of Options ?? []) {
+    if (word === 'exec') options.splice(options.indexOf('noexec'), 1);
+    else if (word !== 'noexec') {
+      const shown = value === undefined ? word : `${word}=${value}`;
+      throw bad('tmpfs', `invalid option: ${JSON.stringify(shown)}`);
+    }
+  }
+  if (SizeBytes < 0) throw bad('tmpfs', 'size must not be negative');
+  if (SizeBytes) options.push(`size=${SizeBytes}`);
+  if (Mode) options.push(`mode=${Mode.toString(8)}`);
   return options;
 }
 
@@ -193,16 +248,32 @@ export function ociMounts(mounts: readonly MountPoint[], folders: HostFolders): 
   return [...mounts].sort((a, b) => depth(a.destination) - depth(b.destination)).map((mount) => toOci(mount, folders));
 }
 
+/** crun would lift the read-only of what is mounted so. */
+function isReadOnly(path: string): boolean {
+  try {
+    accessSync(path, constants.W_OK);
+    return false;
+  } catch (error) {
+    return hasCode(error, 'EROFS');
+  }
+}
+
 function toOci(mount: MountPoint, folders: HostFolders): OciMount {
   if (mount.type === 'tmpfs') {
     const options = mount.rw ? [...(mount.options ?? [])] : [...(mount.options ?? []), 'ro'];
     return { destination: mount.destination, type: 'tmpfs', source: 'tmpfs', options };
   }
   const base = mount.type === 'bind' ? folders.locate(mount.source) : mount.source;
-  const source = mount.subpath ? join(base, normalize(join('/', mount.subpath))) : base;
-  if (mount.type === 'bind' && !existsSync(source)) mkdirSync(source, { recursive: true });
-  if (!existsSync(source)) throw invalidParameter(`cannot access path ${source}: no such file or directory`);
-  const bind = mount.recursive === false ? 'bind' : 'rbind';
-  const options = [bind, mount.rw ? 'rw' : 'ro', mount.propagation || 'rprivate'];
+  if (mount.type === 'bind' && !existsSync(base)) mkdirSync(base, { recursive: true });
+  // A symlink in a volume must not lead out of it.
+  const source = mount.subpath ? resolveInRoot(base, mount.subpath) : base;
+  if (source === undefined || !existsSync(source)) {
+    throw invalidParameter(`cannot access path ${join(base, mount.subpath ?? '')}: no such file or directory`);
+  }
+  const deep = mount.recursive !== false;
+  const options = [deep ? 'rbind' : 'bind', mount.propagation || 'rprivate'];
+  if (!mount.rw || isReadOnly(source)) options.push('ro');
+  // Read-only all the way down, mounts below included, as Docker's since 25.
+  if (!mount.rw && deep && !mount.shallowReadOnly) options.push('rro');
   return { destination: mount.destination, type: 'bind', source, options };
 }

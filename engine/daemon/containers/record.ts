@@ -65,6 +65,8 @@ export interface MountPoint {
   /** Anonymous volumes go with their container on `rm -v` and --rm. */
   readonly anonymous?: boolean;
   readonly recursive?: boolean;
+  /** Read-only itself, while what is mounted below it stays as it is. */
+  readonly shallowReadOnly?: boolean;
 }
 
 /** All that is kept of a container. Immutable: a change is a new record, written before it is told to anyone. */

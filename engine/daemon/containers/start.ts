@@ -18,6 +18,7 @@ import { networkKind, setUpNetwork, tearDownNetwork } from './networking.ts';
 import { type ContainerParts, publish } from './parts.ts';
 import { type ContainerRecord, commandOf, isRunning, pidOf } from './record.ts';
 import { startFailure } from './start-errors.ts';
+import { acquireVolumes, releaseVolumes } from './volume-use.ts';
 
 const INIT_TARGET = '/sbin/docker-init';
 
@@ -42,6 +43,7 @@ export async function startContainer(parts: ContainerParts, container: Container
       return record.networks;
     });
     parts.runtime.cleanUp(container.id, record.hostConfig.Runtime ?? '', record.hostConfig.CgroupParent);
+    await releaseVolumes(parts, record);
     await parts.runtime.forget(container.id).catch(() => {});
     const message = failure.error.message;
     parts.registry.update(container, {
@@ -66,7 +68,8 @@ async function launch(parts: ContainerParts, container: Container, restartCount:
   runtime.prepareBundle(id);
   const rootfs = runtime.rootfsOf(id);
   parts.snapshots.mount(id, rootfs);
-  await copyUp(rootfs, record.mounts);
+  await acquireVolumes(parts, record);
+  await copyUp(parts.volumes, id, rootfs, record.mounts);
   const network = await setUpNetwork(parts, record);
   // Not yet durable: if the engine dies now, its next start sweeps the sandbox, and the record never said it ran.
   container.record = { ...record, networks: network.networks, ports: network.ports };

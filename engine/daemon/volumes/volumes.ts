@@ -1,13 +1,16 @@
-import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 
-import { conflict, invalidParameter, notFound, notImplemented } from '../../errors.ts';
+import { conflict, invalidParameter, messageOf, notFound, systemError } from '../../errors.ts';
+import { isMounted, mountVolume, unmountVolume } from '../../runtime/volume-mount.ts';
 import { measure } from '../../snapshots/changes.ts';
 import type { DocumentStore } from '../../store/documents.ts';
 import { apiTime } from '../clock.ts';
 import type { Events } from '../events.ts';
 import { booleanFilter, checkFilters, type Filters, matchesLabels, matchesPruneLabels } from '../filters.ts';
 import { newId } from '../ids.ts';
+import { Mutex } from '../mutex.ts';
+import { checkLocalOptions, volumeSource } from './local-options.ts';
 
 /** What is kept of a volume (swagger: Volume). Its name is its id. */
 export interface VolumeRecord {
@@ -27,21 +30,32 @@ export interface VolumeCreateRequest {
   readonly Labels?: Readonly<Record<string, string>> | null;
 }
 
+/** A volume's place in a container. */
+export interface VolumeUse {
+  readonly destination: string;
+  readonly rw: boolean;
+  readonly propagation: string;
+}
+
 /** Who uses volumes; answered by the containers. */
 export interface VolumeUsers {
   usersOfVolume(name: string): readonly string[];
 }
 
 const VALID_NAME = /^[a-zA-Z0-9][a-zA-Z0-9_.-]+$/;
+const REMOVED = '.removed-';
 const ANONYMOUS_LABEL = 'com.docker.volume.anonymous';
 
-/** Volumes of the local driver: a directory each, `<data-root>/volumes/<name>/_data`. */
+/** Volumes of the local driver: a directory each, `<data-root>/volumes/<name>/_data`; those with options are mounted there. */
 export class Volumes {
   readonly #store: DocumentStore<VolumeRecord>;
   readonly #directory: string;
   readonly #events: Events;
   readonly #users: VolumeUsers;
   readonly #byName = new Map<string, VolumeRecord>();
+  /** Volumes that containers have mounted now, and which. */
+  readonly #live = new Map<string, Set<string>>();
+  readonly #mutexes = new Map<string, Mutex>();
 
   constructor(parts: { store: DocumentStore<VolumeRecord>; dataRoot: string; events: Events; users: VolumeUsers }) {
     this.#store = parts.store;
@@ -49,6 +63,11 @@ export class Volumes {
     this.#events = parts.events;
     this.#users = parts.users;
     mkdirSync(this.#directory, { recursive: true, mode: 0o701 });
+    // Removals that a crash cut short.
+    for (const name of readdirSync(this.#directory)) {
+      if (name.startsWith(REMOVED))
+        setImmediate(() => rmSync(join(this.#directory, name), { recursive: true, force: true }));
+    }
     for (const volume of this.#store.all()) this.#byName.set(volume.name, volume);
   }
 
@@ -84,13 +103,7 @@ export class Volumes {
     const options = request.DriverOpts ?? {};
     const existing = this.#byName.get(name);
     if (existing) return existing;
-    for (const key of Object.keys(options)) {
-      if (!['type', 'o', 'device', 'size'].includes(key)) {
-        throw invalidParameter(`create ${name}: invalid option: ${JSON.stringify(key)}`);
-      }
-      // Better none than a volume that quietly isn't what was asked for.
-      throw notImplemented(`create ${name}: option ${JSON.stringify(key)} is not supported by this engine`);
-    }
+    checkLocalOptions(name, options);
     const labels = anonymous ? { ...request.Labels, [ANONYMOUS_LABEL]: '' } : (request.Labels ?? {});
     const volume: VolumeRecord = { id: name, name, driver: 'local', created: apiTime(), labels, options, anonymous };
     mkdirSync(this.mountpointOf(name), { recursive: true });
@@ -108,15 +121,83 @@ export class Volumes {
     }
     const users = this.#users.usersOfVolume(name);
     if (users.length > 0) throw conflict(`remove ${name}: volume is in use - [${users.join(', ')}]`);
+    // Never behind a mount: what is deleted below must be the volume's own.
+    unmountVolume(this.mountpointOf(name));
     this.#store.delete(name);
     this.#byName.delete(name);
     this.#discard(name);
     this.#events.publish('volume', 'destroy', name, { driver: 'local' });
   }
 
+  /**
+   * A container is about to use the volume: one with options is mounted for its first user. Answered when it is there.
+   * @param use what the event tells of the place
+   */
+  async acquire(name: string, containerId: string, use: VolumeUse): Promise<void> {
+    const { options } = this.get(name);
+    const source = volumeSource(options);
+    const users = this.#live.get(name) ?? new Set();
+    this.#live.set(name, users);
+    const already = users.has(containerId);
+    users.add(containerId);
+    if (source) {
+      await this.exclusive(name, async () => {
+        const target = this.mountpointOf(name);
+        if (isMounted(target)) return;
+        try {
+          await mountVolume(source, target);
+        } catch (error) {
+          users.delete(containerId);
+          throw systemError(`error while mounting volume '${target}': ${messageOf(error)}`, error);
+        }
+      });
+    }
+    if (already) return;
+    const { destination, rw, propagation } = use;
+    const attributes = { driver: 'local', container: containerId, destination, 'read/write': String(rw), propagation };
+    this.#events.publish('volume', 'mount', name, attributes);
+  }
+
+  /** A container has done with the volume; the last user's end unmounts it. Fine when it never had it. */
+  async release(name: string, containerId: string): Promise<void> {
+    const users = this.#live.get(name);
+    if (!users?.delete(containerId)) return;
+    this.#events.publish('volume', 'unmount', name, { driver: 'local', container: containerId });
+    const volume = this.#byName.get(name);
+    if (!volume || !volumeSource(volume.options)) return;
+    await this.exclusive(name, async () => {
+      if (users.size === 0) unmountVolume(this.mountpointOf(name));
+    });
+  }
+
+  /** After the engine's start: running containers have their volumes already; mounts that nobody uses any more go. */
+  restore(inUse: ReadonlyMap<string, readonly string[]>): void {
+    for (const [name, containers] of inUse) this.#live.set(name, new Set(containers));
+    for (const { name, options } of this.#byName.values()) {
+      if (volumeSource(options) && !inUse.get(name)?.length) unmountVolume(this.mountpointOf(name));
+    }
+  }
+
+  /** Whether a container other than this one uses it now. */
+  isLive(name: string, exceptContainer: string): boolean {
+    return [...(this.#live.get(name) ?? [])].some((id) => id !== exceptContainer);
+  }
+
+  /** A directory of its own, nothing mounted there. */
+  isPlain(name: string): boolean {
+    return volumeSource(this.get(name).options) === undefined;
+  }
+
+  /** One at a time for each volume: mounting and first filling. */
+  exclusive<T>(name: string, work: () => Promise<T>): Promise<T> {
+    const mutex = this.#mutexes.get(name) ?? new Mutex();
+    this.#mutexes.set(name, mutex);
+    return mutex.run(work);
+  }
+
   /** Out of the way at once, deleted in the background. */
   #discard(name: string): void {
-    const trash = join(this.#directory, `.removed-${newId().slice(0, 12)}`);
+    const trash = join(this.#directory, `${REMOVED}${newId().slice(0, 12)}`);
     if (!existsSync(join(this.#directory, name))) return;
     renameSync(join(this.#directory, name), trash);
     setImmediate(() => rmSync(trash, { recursive: true, force: true }));
@@ -155,11 +236,16 @@ export class Volumes {
         ...this.view(volume),
         UsageData: {
           // -1, as moby says it, when it went away meanwhile.
-          Size: await measure(this.mountpointOf(volume.name)).catch(() => -1),
+          Size: await this.#sizeOf(volume).catch(() => -1),
           RefCount: this.#users.usersOfVolume(volume.name).length,
         },
       })),
     );
+  }
+
+  /** What is mounted from elsewhere takes no room here. */
+  #sizeOf(volume: VolumeRecord): Promise<number> {
+    return volumeSource(volume.options) ? Promise.resolve(0) : measure(this.mountpointOf(volume.name));
   }
 
   /** Removes unused anonymous volumes, or all unused with filter all=true. @returns their names and bytes */
@@ -171,7 +257,7 @@ export class Volumes {
     for (const volume of [...this.#byName.values()]) {
       if (!all && !volume.anonymous) continue;
       if (this.#users.usersOfVolume(volume.name).length > 0 || !matchesPruneLabels(filters, volume.labels)) continue;
-      const size = await measure(this.mountpointOf(volume.name));
+      const size = await this.#sizeOf(volume);
       // Taken by a new container, or removed, while it was being measured.
       if (!this.has(volume.name) || this.#users.usersOfVolume(volume.name).length > 0) continue;
       this.remove(volume.name);
