@@ -1,4 +1,4 @@
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { join } from 'node:path';
 
@@ -246,12 +246,13 @@ export class Runtime {
     rmSync(this.bundleOf(id), { recursive: true, force: true });
   }
 
-  /** Unmounts roots of containers that don't run: what a crash left. */
+  /** Unmounts roots of containers that don't run and removes their bundles: what a crash left. */
   sweep(keep: (containerId: string) => boolean): void {
     const base = join(this.#options.execRoot, 'containers');
     for (const point of mountsUnder(base)) {
       const id = point.slice(base.length + 1).split('/')[0]!;
       if (!keep(id)) unmount(point);
     }
+    for (const id of readdirSync(base)) if (!keep(id)) rmSync(join(base, id), { recursive: true, force: true });
   }
 }
