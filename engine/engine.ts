@@ -13,6 +13,7 @@ import { standaloneRoutes } from './api/standalone.ts';
 import { systemRoutes } from './api/system.ts';
 import { volumeRoutes } from './api/volumes.ts';
 import type { DaemonConfig } from './config.ts';
+import { containerDefaults } from './container-defaults.ts';
 import { Builds } from './daemon/builds/builds.ts';
 import { Cache } from './daemon/builds/cache.ts';
 import type { BuildRecord } from './daemon/builds/history.ts';
@@ -32,6 +33,7 @@ import { Networks } from './daemon/networks/networks.ts';
 import { Ports } from './daemon/networks/ports.ts';
 import { DEFAULT_MTU } from './daemon/networks/predefined.ts';
 import type { NetworkRecord } from './daemon/networks/record.ts';
+import { parseSize } from './daemon/sizes.ts';
 import { engineId } from './daemon/system/identity.ts';
 import type { Metric } from './daemon/system/metrics.ts';
 import { System } from './daemon/system/system.ts';
@@ -168,7 +170,8 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
       hostGatewayIp: options.hostGatewayIp,
       bounding: boundingCapabilities(),
       cgroupVersion: cgroupVersion(),
-      initPath: INIT_PATHS.find((path) => existsSync(path)) ?? '/usr/bin/tini',
+      defaults: containerDefaults(config, cgroupVersion()),
+      initPath: config['init-path'] ?? INIT_PATHS.find((path) => existsSync(path)) ?? '/usr/bin/tini',
       dns: config.dns ?? [],
       dnsSearch: config['dns-search'] ?? [],
       dnsOptions: config['dns-opts'] ?? [],
@@ -177,7 +180,14 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
   };
   const containers = new Containers(parts);
   const records = new DocumentStore<BuildRecord>(db, 'build');
-  const builds = new Builds({ ...parts, dataRoot, cache: buildCache, rows: buildRows, records });
+  const builds = new Builds({
+    ...parts,
+    dataRoot,
+    cache: buildCache,
+    rows: buildRows,
+    records,
+    keepBytes: cacheLimit(config),
+  });
 
   networks.start();
   await restoreNetworks(parts);
@@ -220,6 +230,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
     containers,
     images,
     volumes,
+    buildCache: () => builds.usage(),
     events,
     config: () => live.current,
     proxies: proxyEnvironment(config),
@@ -275,6 +286,13 @@ function afterPreload(entry: Route, preloaded: Promise<void>): Route {
       await entry.handler(context);
     },
   };
+}
+
+/** Bytes of build cache that are kept (`builder.gc`); undefined: all, until someone prunes. */
+function cacheLimit({ builder }: DaemonConfig): number | undefined {
+  const { enabled = true, defaultKeepStorage, maxUsedSpace } = builder?.gc ?? {};
+  const limit = defaultKeepStorage ?? maxUsedSpace;
+  return enabled && limit !== undefined ? parseSize(String(limit)) : undefined;
 }
 
 /** `proxies` of daemon.json before the environment, as dockerd does. */

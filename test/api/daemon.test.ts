@@ -62,6 +62,68 @@ describe.skipIf(!canRun)('skiffd and its daemon.json (skipped without root on Li
     expect(await info()).toMatchObject({ Labels: ['a=2'] });
   });
 
+  it('gives containers its defaults, which they may overrule', async () => {
+    bed.configure({
+      'log-driver': 'local',
+      'log-opts': { 'max-size': '5m' },
+      'default-shm-size': '16M',
+      'default-ulimits': { nofile: { Name: 'nofile', Soft: 200, Hard: 300 } },
+      init: true,
+      'no-new-privileges': true,
+      'cgroup-parent': '/skiff-test-parent',
+      'default-runtime': 'runc',
+      runtimes: { other: { path: '/usr/bin/crun' } },
+    });
+    await bed.start();
+    const script =
+      'ulimit -n; df -k /dev/shm | tail -1; cat /proc/1/comm; grep NoNewPrivs /proc/self/status; cat /proc/self/cgroup';
+    const text = await bed.ok(
+      'run',
+      '--runtime',
+      'other',
+      '--name',
+      'given',
+      '--entrypoint',
+      'sh',
+      'skiff/welcome',
+      '-c',
+      script,
+    );
+    expect(text).toMatch(/^200$/m);
+    expect(text).toMatch(/\b16384\b/);
+    expect(text).toMatch(/^(docker-init|tini|catatonit)/m);
+    expect(text).toMatch(/NoNewPrivs:\s*1/);
+    expect(text).toMatch(/\/skiff-test-parent\//);
+    const log = await bed.ok('inspect', '--format', '{{json .HostConfig.LogConfig}}', 'given');
+    expect(JSON.parse(log)).toEqual({ Type: 'local', Config: { 'max-size': '5m' } });
+    const own = [
+      '--log-driver',
+      'json-file',
+      '--ulimit',
+      'nofile=100:100',
+      '--security-opt',
+      'no-new-privileges=false',
+    ];
+    const mine = await bed.ok(
+      'run',
+      '--name',
+      'own',
+      ...own,
+      '--runtime',
+      'other',
+      '--entrypoint',
+      'sh',
+      'skiff/welcome',
+      '-c',
+      script,
+    );
+    expect(mine).toMatch(/^100$/m);
+    expect(mine).toMatch(/NoNewPrivs:\s*0/);
+    expect(await bed.ok('inspect', '--format', '{{.HostConfig.LogConfig.Type}}', 'own')).toBe('json-file');
+    expect(await bed.ok('info', '--format', '{{.LoggingDriver}} {{.DefaultRuntime}}')).toBe('local runc');
+    await bed.ok('rm', 'given', 'own');
+  });
+
   it('with live-restore leaves containers running when it ends, and finds them again', async () => {
     bed.configure({ 'live-restore': true });
     await bed.start();

@@ -120,7 +120,9 @@ async function driveContainers(driver: Driver): Promise<void> {
   await driver.drive('GET', '/containers/{id}/export', of, { enough: 1024 });
   await driver.drive('HEAD', '/containers/{id}/archive?path=/', of);
   await driver.drive('GET', '/containers/{id}/archive?path=/etc', of);
-  await driver.drive('PUT', '/containers/{id}/archive?path=/', of, { body: createTar({ 'driven.txt': 'driven\n' }) });
+  await driver.drive('PUT', '/containers/{id}/archive?path=/', of, {
+    body: await createTar({ 'driven.txt': 'driven\n' }),
+  });
   await driver.drive('POST', '/containers/{id}/resize?h=20&w=80', of);
   await driver.drive('POST', '/containers/{id}/update', of, { body: { Memory: 128 << 20, MemorySwap: 256 << 20 } });
   await driver.drive('POST', '/containers/{id}/rename?name=driven-again', of);
@@ -154,7 +156,7 @@ async function driveContainers(driver: Driver): Promise<void> {
 async function driveImages(driver: Driver, registry: string): Promise<void> {
   const name = `${registry}/driven`;
   const dockerfile = { Dockerfile: `FROM ${IMAGE}\nRUN echo driven > /driven\n` };
-  await driver.drive('POST', '/build?t=driven:build', {}, { body: createTar(dockerfile) });
+  await driver.drive('POST', '/build?t=driven:build', {}, { body: await createTar(dockerfile) });
   await driver.drive('POST', '/build/prune?all=1');
   await driver.drive('GET', '/images/json?all=1&shared-size=1&digests=1');
   await driver.drive('POST', `/images/{name}/tag?repo=${name}&tag=1`, { name: 'driven:commit' });

@@ -44,8 +44,6 @@ const DEVIATIONS: ReadonlyMap<string, string> = new Map([
     `${operation} 501`,
     'there are no managed plugins',
   ]),
-  ['POST /build 404', 'there is no builder yet'],
-  ['POST /build/prune 404', 'there is no builder yet'],
   ['POST /swarm/init 501', 'there is no swarm mode'],
   ['POST /swarm/join 501', 'there is no swarm mode'],
 ]);

@@ -29,6 +29,8 @@ export interface BuildsOptions extends Omit<BuildParts, 'exits' | 'root' | 'cach
   readonly cache: Cache;
   readonly rows: BuildCacheRepository;
   readonly records: DocumentStore<BuildRecord>;
+  /** Bytes of cache that are kept after each build; undefined: all. */
+  readonly keepBytes: number | undefined;
 }
 
 /** The builds (swagger: ImageBuild, BuildPrune), what they left in the cache, and the last of them by name. */
@@ -37,10 +39,12 @@ export class Builds {
   readonly #exits = new StepExits();
   readonly #history: BuildHistory;
   readonly #keeper: CacheKeeper;
+  readonly #keepBytes: number | undefined;
   readonly #running = new Map<string, AbortController>();
 
   constructor(options: BuildsOptions) {
-    const { dataRoot, records, ...rest } = options;
+    const { dataRoot, records, keepBytes, ...rest } = options;
+    this.#keepBytes = keepBytes;
     const root = join(dataRoot, 'builds');
     mkdirSync(root, { recursive: true, mode: 0o710 });
     this.#parts = { ...rest, root, exits: this.#exits };
@@ -92,6 +96,7 @@ export class Builds {
       throw error;
     } finally {
       this.#running.delete(id);
+      if (this.#keepBytes !== undefined) this.#collect(this.#keepBytes);
       rmSync(scratch, { recursive: true, force: true });
     }
   }
@@ -109,9 +114,9 @@ export class Builds {
   }
 
   /** Removes what was used least recently until no more than this is kept. */
-  collect(limits: { readonly keepBytes: number }): void {
+  #collect(keepBytes: number): void {
     const filters: Filters = new Map();
-    const { SpaceReclaimed } = this.#keeper.prune({ all: true, keepBytes: limits.keepBytes, filters });
+    const { SpaceReclaimed } = this.#keeper.prune({ all: true, keepBytes, filters });
     if (SpaceReclaimed > 0) log.info('build cache collected', { bytes: SpaceReclaimed });
   }
 

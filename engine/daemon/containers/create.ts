@@ -6,7 +6,7 @@ import type { ContainerConfig, CreateRequest, HostConfig } from '../../model/con
 import { apiTime } from '../clock.ts';
 import { newId } from '../ids.ts';
 import type { Image } from '../images/images.ts';
-import { DEFAULT_SHM_SIZE } from './container-spec.ts';
+import { withDefaults } from './defaults.ts';
 import { checkLinks } from './links.ts';
 import { checkAgainstMachine, discardUnsupported } from './machine-limits.ts';
 import { resolveMounts } from './mounts.ts';
@@ -149,16 +149,12 @@ function mergeHealth(
 function normalizeHost(parts: ContainerParts, host: HostConfig): HostConfig {
   const mode = host.NetworkMode === 'default' || !host.NetworkMode ? 'bridge' : host.NetworkMode;
   return {
-    ...host,
+    ...withDefaults(host, parts.settings.defaults),
     NetworkMode: mode.startsWith('container:') ? `container:${parts.registry.get(mode.slice(10)).id}` : mode,
     RestartPolicy: {
       Name: host.RestartPolicy?.Name || 'no',
       MaximumRetryCount: host.RestartPolicy?.MaximumRetryCount ?? 0,
     },
-    LogConfig: { Type: host.LogConfig?.Type || 'json-file', Config: host.LogConfig?.Config ?? {} },
-    ShmSize: host.ShmSize || DEFAULT_SHM_SIZE,
-    IpcMode: host.IpcMode || 'private',
-    CgroupnsMode: host.CgroupnsMode || (parts.settings.cgroupVersion === 2 ? 'private' : 'host'),
     Runtime: host.Runtime || parts.runtime.defaultName,
   };
 }

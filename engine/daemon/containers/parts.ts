@@ -9,6 +9,7 @@ import type { Networks } from '../networks/networks.ts';
 import type { Ports } from '../networks/ports.ts';
 import type { Volumes } from '../volumes/volumes.ts';
 import type { Container } from './container.ts';
+import type { ContainerDefaults } from './defaults.ts';
 import type { HostFolders } from './host-folders.ts';
 import type { NameSettings } from './network-files.ts';
 import type { ContainerRegistry } from './registry.ts';
@@ -18,6 +19,7 @@ export interface ContainerSettings extends NameSettings {
   /** What the machine's kernel lets the engine have. */
   readonly bounding: readonly string[];
   readonly cgroupVersion: 1 | 2;
+  readonly defaults: ContainerDefaults;
   /** Program for --init on this machine, and where a container sees it. */
   readonly initPath: string;
 }

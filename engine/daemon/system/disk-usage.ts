@@ -8,7 +8,7 @@ export interface DiskUsageParts {
   /** swagger: Volume[] with UsageData */
   readonly volumes: { usage(): Promise<readonly object[]> };
   /** swagger: BuildCache[] */
-  readonly buildCache: () => readonly object[];
+  readonly buildCache: () => Promise<readonly object[]>;
 }
 
 const TYPES: readonly string[] = ['container', 'image', 'volume', 'build-cache'];
@@ -21,9 +21,10 @@ export async function diskUsage(parts: DiskUsageParts, types: readonly string[])
   for (const type of types) if (!TYPES.includes(type)) throw invalidParameter(`unknown object type: ${type}`);
   const wants = (type: string): boolean => types.length === 0 || types.includes(type);
   const filters = new Map();
-  const [containers, volumes] = await Promise.all([
+  const [containers, volumes, cache] = await Promise.all([
     wants('container') ? parts.containers.list({ all: true, limit: undefined, filters, size: true }) : null,
     wants('volume') ? parts.volumes.usage() : null,
+    wants('build-cache') ? parts.buildCache() : null,
   ]);
   const images = wants('image') ? parts.images.diskUsage() : undefined;
   return {
@@ -31,6 +32,6 @@ export async function diskUsage(parts: DiskUsageParts, types: readonly string[])
     Images: images?.Images ?? null,
     Containers: containers,
     Volumes: volumes,
-    BuildCache: wants('build-cache') ? parts.buildCache() : null,
+    BuildCache: cache,
   };
 }

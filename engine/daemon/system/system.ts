@@ -28,6 +28,7 @@ export interface SystemParts {
   readonly containers: Containers;
   readonly images: Images;
   readonly volumes: DiskUsageParts['volumes'];
+  readonly buildCache: DiskUsageParts['buildCache'];
   readonly events: Events;
   /** daemon.json as it is followed now. */
   readonly config: () => DaemonSettings;
@@ -101,7 +102,7 @@ export class System {
 
   /** GET /system/df. */
   diskUsage(types: readonly string[]): Promise<object> {
-    return diskUsage({ ...this.#parts, buildCache: () => [] }, types);
+    return diskUsage(this.#parts, types);
   }
 
   /** Every key and how it stands now, as dockerd's own reload event tells. */

@@ -1,6 +1,6 @@
 import { invalidParameter } from '../../../errors.ts';
 import type { HostConfig } from '../../../model/container.ts';
-import { parseSize } from './target.ts';
+import { parseSize } from '../../sizes.ts';
 
 const COMMON = ['mode', 'max-buffer-size'];
 const DRIVERS: Readonly<Record<string, readonly string[]>> = {
