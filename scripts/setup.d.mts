@@ -9,3 +9,6 @@ export interface SetupOptions {
 export function setup(options: SetupOptions): Promise<void>;
 /** The docker client program. */
 export function dockerCli(): string;
+
+/** Debian's docker-compose to test with, when it is in the cache. */
+export function dockerCompose(): string | undefined;

@@ -77,7 +77,9 @@ export async function setup(wanted = {}) {
   ];
   const missing = [...new Set(tools.filter((one) => !one.present()).map((one) => one.package))];
   if (missing.length > 0) installPackages(missing, log);
-  if (testTools && process.platform === 'linux' && !dockerCli()) await fetchDockerCli(log);
+  if (!testTools || process.platform !== 'linux') return;
+  if (!dockerCli()) fetchTool('docker-cli', log);
+  if (!dockerCompose()) fetchTool('docker-compose', log);
 }
 
 /**
@@ -88,6 +90,16 @@ export async function setup(wanted = {}) {
 export function dockerCli() {
   if (onPath('docker')) return 'docker';
   const cached = cachedDocker();
+  return existsSync(cached) ? cached : undefined;
+}
+
+/**
+ * Debian's docker-compose to test with, from the cache; it runs by itself, without the docker CLI.
+ *
+ * @returns {string | undefined} the program's path
+ */
+export function dockerCompose() {
+  const cached = join(cachedTool('docker-compose'), 'usr', 'libexec', 'docker', 'cli-plugins', 'docker-compose');
   return existsSync(cached) ? cached : undefined;
 }
 
@@ -183,22 +195,25 @@ function onPath(command) {
   });
 }
 
-function cachedDocker() {
+/** Folder of a Debian package that was unpacked into the cache. */
+function cachedTool(debianPackage) {
   const cache = process.env.XDG_CACHE_HOME || join(homedir(), '.cache');
-  return join(cache, 'skiff', 'tools', 'docker-cli', 'usr', 'bin', 'docker');
+  return join(cache, 'skiff', 'tools', debianPackage);
 }
 
-/** Debian 13's docker-cli, unpacked into the cache: a program for tests is no reason to change the system. */
-async function fetchDockerCli(log) {
-  log('Fetching the docker CLI for tests…');
-  const into = join(dirname(cachedDocker()), '..', '..');
+const cachedDocker = () => join(cachedTool('docker-cli'), 'usr', 'bin', 'docker');
+
+/** A package of Debian 13, unpacked into the cache: a program for tests is no reason to change the system. */
+function fetchTool(debianPackage, log) {
+  log(`Fetching ${debianPackage} for tests…`);
+  const into = cachedTool(debianPackage);
   mkdirSync(dirname(into), { recursive: true });
   const temp = mkdtempSync(`${into}.new-`);
   try {
     // The image builder knows how to get a package of that suite; it needs the Node that comes with node_modules.
     const node = join(project, 'node_modules', '.bin', process.platform === 'win32' ? 'node.exe' : 'node');
     const script = join(project, 'resources', 'vm', 'fetch-package.ts');
-    execFileSync(existsSync(node) ? node : process.execPath, [script, 'docker-cli', temp], {
+    execFileSync(existsSync(node) ? node : process.execPath, [script, debianPackage, temp], {
       stdio: ['ignore', 'ignore', 'inherit'],
     });
     rmSync(into, { recursive: true, force: true });

@@ -132,6 +132,8 @@ export class Testbed implements AsyncDisposable {
           resolve({ code, stdout, stderr });
         },
       );
+      // A command that has ended reads nothing any more.
+      child.stdin?.on('error', () => {});
       child.stdin?.end(input ?? '');
     });
   }
