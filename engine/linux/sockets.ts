@@ -75,10 +75,10 @@ export function listenOn(kind: 'tcp' | 'udp', ip: string, port: number): number 
   );
 }
 
-/** A descriptor connected to the address, or (TCP) on its way to be. */
-export function connectTo(kind: 'tcp' | 'udp', ip: string, port: number): number {
+/** A TCP descriptor on its way to be connected to the address. */
+export function connectTo(ip: string, port: number): number {
   return open(
-    kind,
+    'tcp',
     ip,
     (fd, address) => {
       try {

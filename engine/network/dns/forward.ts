@@ -2,7 +2,7 @@ import { createSocket } from 'node:dgram';
 import { Socket } from 'node:net';
 
 import { inNetworkNamespace } from '../../linux/namespaces.ts';
-import { connectTo } from '../../linux/sockets.ts';
+import { connectTo, listenOn } from '../../linux/sockets.ts';
 import { isFinal } from './message.ts';
 import { Frames, frame } from './tcp-frames.ts';
 
@@ -27,7 +27,7 @@ export async function forward(
   let refusal: Buffer | undefined;
   for (const server of upstream.servers) {
     try {
-      const fd = connected(transport, server, upstream.namespace);
+      const fd = open(transport, server, upstream.namespace);
       const answer = await (transport === 'udp' ? overUdp(query, fd, server) : overTcp(query, fd));
       if (isFinal(answer)) return answer;
       refusal ??= answer;
@@ -38,9 +38,11 @@ export async function forward(
   return refusal;
 }
 
-function connected(transport: 'udp' | 'tcp', server: string, namespace: string | undefined): number {
-  const open = (): number => connectTo(transport, server, PORT);
-  return namespace ? inNetworkNamespace(namespace, open) : open();
+/** A socket in the namespace: UDP with a port of its own, TCP on its way to the server. */
+function open(transport: 'udp' | 'tcp', server: string, namespace: string | undefined): number {
+  const here = (): number =>
+    transport === 'tcp' ? connectTo(server, PORT) : listenOn('udp', server.includes(':') ? '::' : '0.0.0.0', 0);
+  return namespace ? inNetworkNamespace(namespace, here) : here();
 }
 
 /** Same id and same question: not the late answer to another one. */
@@ -51,21 +53,27 @@ function overUdp(query: Buffer, fd: number, server: string): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     const socket = createSocket(server.includes(':') ? 'udp6' : 'udp4');
     const timer = setTimeout(() => fail(new Error(`no answer from ${server}`)), ANSWER_LIMIT_MS);
-    const end = (): void => {
+    let over = false;
+    const end = (settle: () => void): void => {
+      if (over) return;
+      over = true;
       clearTimeout(timer);
       socket.close();
+      settle();
     };
-    const fail = (error: Error): void => {
-      end();
-      reject(error);
-    };
+    const fail = (error: Error): void => end(() => reject(error));
     socket.on('error', fail);
     socket.on('message', (answer) => {
-      if (!answers(answer, query)) return;
-      end();
-      resolve(answer);
+      if (answers(answer, query)) end(() => resolve(answer));
     });
-    socket.bind({ fd }, () => socket.send(query, PORT, server, (error) => error && fail(error)));
+    socket.bind({ fd }, () => {
+      if (over) return;
+      // Connected, so that nobody else's answer arrives, and a refusal is heard at once. Node hands its failure over here.
+      socket.connect(PORT, server, ((error?: Error) => {
+        if (error) fail(error);
+        else if (!over) socket.send(query, (failure) => failure && fail(failure));
+      }) as () => void);
+    });
   });
 }
 
