@@ -16,6 +16,9 @@ export interface ListenSettings extends TlsSettings {
 /** First descriptor that systemd and its like pass on (sd_listen_fds(3)). */
 const FIRST_FD = 3;
 
+/** Connections that wait to be accepted: a burst of clients is not refused. The kernel's own limit (somaxconn) is the same. */
+const BACKLOG = 4096;
+
 /** Every place where the API listens. Made before anything else starts, so that a bad address stops the engine at once. */
 export class Listeners {
   readonly #hosts: readonly Host[];
@@ -76,7 +79,7 @@ export class Listeners {
     this.#servers.push(server);
     return new Promise((resolve, reject) => {
       server.once('error', reject);
-      server.listen(options, () => {
+      server.listen({ ...options, backlog: BACKLOG }, () => {
         server.off('error', reject);
         resolve();
       });
