@@ -156,7 +156,7 @@ function parseStatement(statement: Statement, escapeChar: string): Instruction {
       };
     case 'COPY':
     case 'ADD':
-      return { kind: keyword === 'ADD' ? 'add' : 'copy', statement, ...copyParts(statement, flags, escapeChar) };
+      return { kind: keyword === 'ADD' ? 'add' : 'copy', statement, ...copyParts(statement, flags) };
     case 'CMD':
     case 'ENTRYPOINT':
       return { kind: keyword === 'CMD' ? 'cmd' : 'entrypoint', statement, command: commandLine(rest) };
@@ -169,10 +169,10 @@ function parseStatement(statement: Statement, escapeChar: string): Instruction {
       return { kind: 'arg', statement, args: splitWords(rest, escapeChar).map(argument) };
     case 'EXPOSE':
       needSome();
-      return { kind: 'expose', statement, ports: splitWords(rest, escapeChar).sort() };
+      return { kind: 'expose', statement, ports: plainWords(rest).sort() };
     case 'VOLUME': {
       needSome();
-      const paths = jsonList(rest) ?? splitWords(rest, escapeChar);
+      const paths = jsonList(rest) ?? plainWords(rest);
       if (paths.some((path) => path.trim() === '')) throw new Error('VOLUME specified can not be an empty string');
       return { kind: 'volume', statement, paths };
     }
@@ -221,9 +221,12 @@ export function commandLine(text: string): CommandLine {
   return args ? { form: 'exec', args } : { form: 'shell', text };
 }
 
-function copyParts(statement: Statement, flags: Flags, escapeChar: string): CopyParts {
+/** Words at whitespace, whatever their quotes: how Docker reads most lists. */
+const plainWords = (text: string): string[] => text.split(/\s+/).filter(Boolean);
+
+function copyParts(statement: Statement, flags: Flags): CopyParts {
   const { keyword, rest, heredocs } = statement;
-  const words = jsonList(rest) ?? splitWords(rest, escapeChar);
+  const words = jsonList(rest) ?? plainWords(rest);
   if (words.length < 2) {
     const only = words[0] === undefined ? '' : `. Destination could not be determined`;
     throw new Error(

@@ -1,5 +1,13 @@
 /** A file of a build context: its text, or more about it. */
-export type ContextFile = string | { readonly content?: string; readonly mode?: number; readonly link?: string };
+export type ContextFile =
+  | string
+  | {
+      readonly content?: string;
+      readonly mode?: number;
+      readonly link?: string;
+      /** A tar of these files. */
+      readonly archive?: Readonly<Record<string, string>>;
+    };
 
 /** A Dockerfile, what is built with it, and what its image must do. */
 export interface Sample {
@@ -135,7 +143,7 @@ export const CORPUS: readonly Sample[] = [
   },
   {
     name: 'EXPOSE, VOLUME, STOPSIGNAL and MAINTAINER',
-    dockerfile: `${BASE}MAINTAINER somebody\nARG P=90\nEXPOSE $P 100-102 53/udp\nVOLUME /data ["/not json"\nVOLUME ["/v w"]\nSTOPSIGNAL SIGUSR1`,
+    dockerfile: `${BASE}MAINTAINER somebody\nARG P=90\nEXPOSE $P 100-102 53/udp\nVOLUME /data /more\nVOLUME ["/v w"]\nSTOPSIGNAL SIGUSR1`,
     run: ['true'],
     prints: '',
   },
@@ -319,12 +327,13 @@ export const CORPUS: readonly Sample[] = [
     modern: true,
   },
   {
-    name: 'ADD unpacks a local archive',
-    dockerfile:
-      'FROM skiff/welcome AS t\nRUN mkdir /t && echo in > /t/f && tar czf /t.tgz -C /t f\nFROM skiff/welcome\nCOPY --from=t /t.tgz /copied.tgz\nADD plain.txt /d/',
-    files: { 'plain.txt': 'no archive' },
-    run: sh('cat /d/plain.txt; tar xzOf /copied.tgz f'),
-    prints: 'no archivein\n',
+    name: 'ADD unpacks a local archive, COPY does not',
+    dockerfile: `${BASE}RUN ln -s /real /alias && mkdir /real\nADD a.tar /alias/\nADD a.tar plain.txt /\nCOPY a.tar /copied.tar\nADD --chown=1:2 a.tar /own`,
+    files: { 'plain.txt': 'no archive', 'a.tar': { archive: { 'sub/': '', 'sub/f': 'in', 'bin/extra': 'x' } } },
+    run: sh(
+      'cat /plain.txt /real/sub/f /sub/f; tar xOf /copied.tar sub/f; stat -c "%u:%g %a" /sub/f /own/sub; ls /bin/extra',
+    ),
+    prints: 'no archiveininin11:12 750\n11:12 750\n/bin/extra\n',
   },
   {
     name: 'RUN with a cache mount',

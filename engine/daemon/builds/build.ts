@@ -185,7 +185,7 @@ export class Build {
     }
     this.announce(output, from.statement.text, this.stepNumber(from));
     const platform = stage.platform ? parsePlatform(stage.platform, this.#platform) : this.#platform;
-    if (base === 'scratch') return emptyState(platform);
+    if (base === 'scratch') return { ...emptyState(platform), config: withPath({}) };
     const wanted = stage.platform ?? this.request.platform;
     const image = await this.image(base.image, wanted || undefined, output);
     const { config } = image;
@@ -195,7 +195,7 @@ export class Build {
         architecture: config.architecture,
         ...(config.variant ? { variant: config.variant } : {}),
       }),
-      config: structuredClone(config.config ?? {}) as BuildConfig,
+      config: withPath(structuredClone(config.config ?? {}) as BuildConfig),
       author: config.author ?? '',
       chainId: image.chainId,
       diffIds: [...config.rootfs.diff_ids],
@@ -330,6 +330,14 @@ export class Build {
     rmSync(this.#scratch, { recursive: true, force: true });
   }
 }
+
+const DEFAULT_PATH = 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+
+/** Every image that is built says its PATH (moby setDefaultPath). */
+const withPath = (config: BuildConfig): BuildConfig =>
+  config.Env?.some((entry) => entry.startsWith('PATH='))
+    ? config
+    : { ...config, Env: [...(config.Env ?? []), DEFAULT_PATH] };
 
 function parseTag(text: string): ImageRef {
   const ref = parseReference(text);

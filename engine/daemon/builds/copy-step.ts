@@ -27,7 +27,7 @@ export async function copyStep(runner: StageRunner, instruction: Copy): Promise<
   const owner = await ownerOf(runner, instruction);
   const mode = modeOf(instruction.chmod === undefined ? undefined : runner.expand(instruction.chmod));
   const { type, digest } = await contentDigest(sources);
-  const chown = instruction.chown === undefined ? '' : `--chown=${runner.expand(instruction.chown)} `.trimEnd();
+  const chown = instruction.chown === undefined ? '' : `--chown=${runner.expand(instruction.chown)} `;
   await runner.layer({
     facts: [
       'copy',

@@ -26,6 +26,7 @@ export interface CopyOptions {
 }
 
 const MAX_SYMLINKS = 255;
+const ROOT_OWNER: Owner = { uid: 0, gid: 0 };
 const SLICE_MS = 8;
 
 /**
@@ -69,7 +70,8 @@ export class LayerBuilder {
   async copy(source: CopySource, destination: string, isDirectory: boolean): Promise<void> {
     const target = joinPath(strip(destination), source.parents);
     if (source.archive) {
-      this.makeDirectory(strip(destination));
+      // As in dockerd, an archive keeps the owners it says, whatever --chown; a directory made for it is root's.
+      this.#makeParents(this.#resolve(strip(destination)), ROOT_OWNER);
       await this.unpack(source.tree.read(source.path), strip(destination));
     } else if (source.node.type === 'directory') await this.#copyDirectory(source, target);
     else
@@ -135,12 +137,12 @@ export class LayerBuilder {
 
   /** Unpacks an archive into a directory, entries through the symlinks that are there. */
   async unpack(source: AsyncIterable<Buffer>, into: string): Promise<void> {
-    const { signal, owner, mode } = this.#options;
+    const { signal } = this.#options;
     const reader = new TarReader();
     let skipping = false;
     for await (const chunk of decompressed(source, signal)) {
       for (const event of reader.push(chunk)) {
-        if (event.kind === 'entry') skipping = !this.#beginUnpacked(event.entry, into, owner, mode);
+        if (event.kind === 'entry') skipping = !this.#beginUnpacked(event.entry, into);
         else if (skipping) continue;
         else if (event.kind === 'data') this.#writer.data(event.data);
         else this.#writer.end();
@@ -150,7 +152,7 @@ export class LayerBuilder {
     reader.finish();
   }
 
-  #beginUnpacked(entry: TarEntry, into: string, owner: Owner | undefined, mode: number | undefined): boolean {
+  #beginUnpacked(entry: TarEntry, into: string): boolean {
     const inside = (name: string): string => joinPath(into, strip(name));
     if (entry.name.split('/').includes('..')) {
       throw invalidParameter(`${JSON.stringify(entry.name)} is outside of ${JSON.stringify(`/${into}`)}`);
@@ -158,9 +160,9 @@ export class LayerBuilder {
     const target = inside(entry.name);
     if (strip(entry.name) === '' || target === '') return false;
     const place = entry.type === 'directory' ? this.#resolve(target) : this.#resolveParent(target);
-    this.#makeParents(parentOf(place));
+    this.#makeParents(parentOf(place), ROOT_OWNER);
     const linkName = entry.type === 'link' ? this.#resolveParent(inside(entry.linkName)) : entry.linkName;
-    this.#begin({ ...entry, ...(owner ?? {}), ...(mode === undefined ? {} : { mode }), name: place, linkName });
+    this.#begin({ ...entry, name: place, linkName });
     return true;
   }
 
@@ -172,19 +174,19 @@ export class LayerBuilder {
   }
 
   /** Gives a directory (resolved) its place in this layer: as it looks below, or new. */
-  #makeParents(path: string): void {
+  #makeParents(path: string, maker = this.#options.owner): void {
     if (this.#present.has(path)) return;
     const below = this.#entry(path);
     if (below && !below.stat.isDirectory()) throw invalidParameter(`cannot create directory /${path}: not a directory`);
-    this.#makeParents(parentOf(path));
-    const { owner, now } = this.#options;
+    this.#makeParents(parentOf(path), maker);
+    const { now } = this.#options;
     const stat = below?.stat;
     this.#begin({
       type: 'directory',
       name: path,
       mode: stat ? stat.mode & 0o7777 : 0o755,
-      uid: stat?.uid ?? owner?.uid ?? 0,
-      gid: stat?.gid ?? owner?.gid ?? 0,
+      uid: stat?.uid ?? maker?.uid ?? 0,
+      gid: stat?.gid ?? maker?.gid ?? 0,
       size: 0,
       mtime: stat ? Math.floor(stat.mtimeMs / 1000) : now,
       mtimeNs: 0,

@@ -42,8 +42,8 @@ export async function runInstruction(runner: StageRunner, instruction: Run): Pro
     sources.set(wish, source);
     mountFacts.push(facts);
   }
-  const prefix =
-    declared.length > 0 ? [`|${declared.length}`, ...declared.map(([name, value]) => `${name}=${value}`)] : [];
+  const passed = declared.length > 0 || PROXY_ARGS.some((name) => runner.build.request.buildArgs.has(name));
+  const prefix = passed ? [`|${declared.length}`, ...declared.map(([name, value]) => `${name}=${value}`)] : [];
   const { Env, User, WorkingDir } = state.config;
   await runner.layer({
     facts: ['run', args, script ?? null, Env ?? [], declared, User ?? '', WorkingDir ?? '', mode, mountFacts],
