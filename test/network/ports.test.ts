@@ -118,6 +118,23 @@ describe.skipIf(!canRun)('published ports, by the docker CLI (skipped without ro
     await bed.ok('network', 'rm', 'six');
   });
 
+  test('a port stays when the network it came through is left for another', async () => {
+    await bed.ok('network', 'create', 'old');
+    await bed.ok('network', 'create', 'young');
+    await web('--name', 'moving', '--network', 'old', '-p', '8140:80');
+    await bed.ok('network', 'connect', 'young', 'moving');
+    await bed.ok('network', 'disconnect', 'old', 'moving');
+    expect(await bed.ok('port', 'moving', '80')).toBe('0.0.0.0:8140');
+    expect(await fromMachine('http://127.0.0.1:8140/')).toContain('<html');
+    await bed.kill();
+    await bed.start();
+    expect(await fromMachine('http://127.0.0.1:8140/')).toContain('<html');
+    await bed.ok('network', 'disconnect', 'young', 'moving');
+    expect(await bed.ok('port', 'moving')).toBe('');
+    await bed.ok('rm', '-f', 'moving');
+    await bed.ok('network', 'rm', 'old', 'young');
+  });
+
   test('two thousand ports at once, in tables of our own only, and none is left', async () => {
     execFileSync('nsenter', ['-t', String(bed.pid), '-n', '-m', 'nft', 'add', 'table', 'ip', 'foreign']);
     await web('--name', 'many', '-p', '20000-21999:20000-21999');

@@ -1,5 +1,6 @@
-import { forbidden, invalidParameter } from '../../errors.ts';
-import type { EndpointSettings } from '../../model/container.ts';
+import { forbidden, invalidParameter, messageOf } from '../../errors.ts';
+import { log } from '../../log.ts';
+import type { EndpointSettings, PortMap } from '../../model/container.ts';
 import {
   allocateEndpoint,
   checkEndpoint,
@@ -14,17 +15,17 @@ import { hasAddresses, type NetworkRecord } from '../networks/record.ts';
 import type { Container } from './container.ts';
 import { containerDirectory } from './create.ts';
 import { addHostsLine, removeHostsLines, useEmbeddedResolver } from './network-files.ts';
-import { networkKind, openNames } from './networking.ts';
+import { movePorts, networkKind, openNames } from './networking.ts';
 import type { ContainerParts } from './parts.ts';
 import { type ContainerRecord, type Endpoint, isRunning } from './record.ts';
 
 /** POST /networks/{id}/connect: live when the container runs. The caller holds the mutex. */
-export function connectContainer(
+export async function connectContainer(
   parts: ContainerParts,
   container: Container,
   network: NetworkRecord,
   settings: EndpointSettings,
-): void {
+): Promise<void> {
   const { record } = container;
   checkMode(record, network);
   if (record.networks[network.name]) {
@@ -42,7 +43,10 @@ export function connectContainer(
     if (isRunning(record)) unplug(parts, record, endpoint);
     throw error;
   }
-  if (isRunning(record)) refreshNames(parts, container.record, record, endpoint);
+  if (isRunning(record)) {
+    refreshNames(parts, container.record, record, endpoint);
+    await refreshPorts(parts, container, record);
+  }
   publishChange(parts, container, network, 'connect');
 }
 
@@ -82,6 +86,15 @@ function unplug(parts: ContainerParts, record: ContainerRecord, endpoint: Endpoi
   releaseEndpoint(parts.bridges, endpoint);
 }
 
+/** Ports follow the way out. A port that can't is lost, not the container's new network. */
+async function refreshPorts(parts: ContainerParts, container: Container, before: ContainerRecord): Promise<void> {
+  const ports = await movePorts(parts, before, container.record).catch((error): PortMap => {
+    log.warn('published ports are lost with a network', { container: container.id, error: messageOf(error) });
+    return {};
+  });
+  if (ports !== container.record.ports) parts.registry.update(container, { ports });
+}
+
 /** hosts and resolver of a container that has come to one more network. */
 function refreshNames(parts: ContainerParts, now: ContainerRecord, before: ContainerRecord, endpoint: Endpoint): void {
   const directory = containerDirectory(parts.settings.dataRoot, now.id);
@@ -92,12 +105,12 @@ function refreshNames(parts: ContainerParts, now: ContainerRecord, before: Conta
 }
 
 /** POST /networks/{id}/disconnect. The caller holds the mutex. */
-export function disconnectContainer(
+export async function disconnectContainer(
   parts: ContainerParts,
   container: Container,
   network: NetworkRecord,
   force: boolean,
-): void {
+): Promise<void> {
   const { record } = container;
   const endpoint = record.networks[network.name];
   if (record.hostConfig.NetworkMode === 'host' || network.driver === 'host') {
@@ -120,6 +133,7 @@ export function disconnectContainer(
     if (parts.names.isOpen(container.id)) {
       if (usesEmbeddedDns(container.record)) openNames(parts, container.record);
     }
+    await refreshPorts(parts, container, record);
   }
   publishChange(parts, container, network, 'disconnect');
 }

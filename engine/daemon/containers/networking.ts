@@ -17,7 +17,7 @@ import type { PortTarget } from '../networks/ports.ts';
 import { DRIVER_OPTION, hasAddresses, isPredefined } from '../networks/record.ts';
 import { resolverSettings } from './network-files.ts';
 import type { ContainerParts } from './parts.ts';
-import { portWishes } from './port-wishes.ts';
+import { portWishes, wishesOf } from './port-wishes.ts';
 import { type ContainerRecord, type Endpoint, isRunning, pidOf } from './record.ts';
 
 export interface NetworkSetup {
@@ -129,6 +129,23 @@ async function publishPorts(parts: ContainerParts, record: ContainerRecord): Pro
       error,
     );
   }
+}
+
+/**
+ * Published ports of a running container whose networks have changed: they go where its way out is now, with the host
+ * ports they have. @returns what is published then
+ */
+export async function movePorts(
+  parts: ContainerParts,
+  before: ContainerRecord,
+  now: ContainerRecord,
+): Promise<PortMap> {
+  const from = portTarget(parts, before);
+  const to = portTarget(parts, now);
+  if (from?.endpoint.endpointId === to?.endpoint.endpointId) return now.ports;
+  await parts.ports.unpublish(now.id);
+  if (!to) return {};
+  return from ? await parts.ports.publish(to.target, wishesOf(now.ports)) : await publishPorts(parts, now);
 }
 
 /** Takes a container's network away. @returns its endpoints without addresses */

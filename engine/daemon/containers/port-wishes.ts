@@ -1,7 +1,7 @@
 import { isIP } from 'node:net';
 
 import { invalidParameter } from '../../errors.ts';
-import type { HostConfig } from '../../model/container.ts';
+import type { HostConfig, PortMap } from '../../model/container.ts';
 import type { PortWish } from '../networks/ports.ts';
 import type { ContainerRecord } from './record.ts';
 
@@ -38,6 +38,19 @@ export function portWishes(
     }
   }
   return unique(wishes).filter((one, _index, all) => hasIpv6 || !isNeedless(one, all));
+}
+
+/** Exactly what is published already. */
+export function wishesOf(ports: PortMap): PortWish[] {
+  return Object.entries(ports).flatMap(([name, bindings]) => {
+    const [port = '', protocol = 'tcp'] = name.split('/');
+    return (bindings ?? []).map(({ HostIp = '', HostPort = '' }) => ({
+      protocol: protocol as PortWish['protocol'],
+      containerPort: Number(port),
+      hostIp: HostIp,
+      range: [Number(HostPort), Number(HostPort)] as const,
+    }));
+  });
 }
 
 /** The same port bound twice on one address. */
