@@ -12,3 +12,6 @@ export function dockerCli(): string;
 
 /** Debian's docker-compose to test with, when it is in the cache. */
 export function dockerCompose(): string | undefined;
+
+/** docker 20.10 and docker-compose 1.29 to test with, when they are in the cache. */
+export function olderDockerClients(): { docker: string; compose: string; pythonPath: string } | undefined;

@@ -24,6 +24,8 @@ import { homedir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
+import { fetchOlderClients, olderClients } from './older-clients.mjs';
+
 const project = join(dirname(fileURLToPath(import.meta.url)), '..');
 
 /** A command, where it may be besides the PATH, and the Debian package that brings it. */
@@ -80,6 +82,7 @@ export async function setup(wanted = {}) {
   if (!testTools || process.platform !== 'linux') return;
   if (!dockerCli()) fetchTool('docker-cli', log);
   if (!dockerCompose()) fetchTool('docker-compose', log);
+  if (!olderDockerClients()) fetchOlderClients(cachedTool('older-clients'), log);
 }
 
 /**
@@ -101,6 +104,11 @@ export function dockerCli() {
 export function dockerCompose() {
   const cached = join(cachedTool('docker-compose'), 'usr', 'libexec', 'docker', 'cli-plugins', 'docker-compose');
   return existsSync(cached) ? cached : undefined;
+}
+
+/** docker 20.10 and docker-compose 1.29, when they are in the cache. */
+export function olderDockerClients() {
+  return olderClients(cachedTool('older-clients'));
 }
 
 /** node_modules follow package-lock.json: npm leaves its own copy of the lock in there, which tells when it last did. */
