@@ -195,7 +195,6 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
   bridges.writeFirewall();
   const runs = (id: string): boolean => registry.byId(id)?.record.state.status === 'running';
   sandboxes.sweep(runs);
-  runtime.sweep(runs);
   shim.on('event', (event) => {
     if (builds.onShimEvent(event)) return;
     void containers.onShimEvent(event).catch((error) => log.error('exit not settled', { error: messageOf(error) }));
@@ -211,7 +210,15 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
     if (ending) return;
     log.error('the shim has died; ending its containers and starting a new one');
     builds.shimLost();
-    void containers.lifecycle.shimLost().then(() => shim.open());
+    // Starts wait for the new one; what the dead one held is ended meanwhile.
+    void shim
+      .open()
+      .then(() => runtime.processes())
+      .catch((error) => {
+        log.error('no new shim', { error: messageOf(error) });
+        return [];
+      })
+      .then((left) => containers.lifecycle.shimLost(left));
   });
   let preloaded: Promise<void> = Promise.resolve();
   if (options.preload && existsSync(options.preload)) {

@@ -80,8 +80,13 @@ export function containerRoutes(containers: Containers): Route[] {
       const limits = await context.json<Resources & { RestartPolicy?: RestartPolicy }>(updateContainer);
       context.reply(200, { Warnings: await containers.update(id(context), limits) });
     }),
-    route('DELETE', '/containers/{name}', (context) => {
-      if (queryBool(context.query, 'link')) throw invalidParameter('links between containers cannot be removed');
+    // A link is named by its parent and alias: /web/db.
+    route('DELETE', '/containers/{name:.*}', (context) => {
+      if (queryBool(context.query, 'link')) {
+        containers.removeLink(id(context));
+        context.empty(204);
+        return;
+      }
       const options = { force: queryBool(context.query, 'force'), volumes: queryBool(context.query, 'v') };
       return done(context, containers.remove(id(context), options));
     }),

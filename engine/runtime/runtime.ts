@@ -1,6 +1,6 @@
-import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import type { Socket } from 'node:net';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 
 import { invalidParameter } from '../errors.ts';
 import { type CgroupStats, machineCpu, readCgroupStats } from '../linux/cgroup-stats.ts';
@@ -246,13 +246,28 @@ export class Runtime {
     rmSync(this.bundleOf(id), { recursive: true, force: true });
   }
 
-  /** Unmounts roots of containers that don't run and removes their bundles: what a crash left. */
+  /** Takes away all that a crash left of containers that don't run: mounts, processes, cgroups, bundles, runtimes' state. */
   sweep(keep: (containerId: string) => boolean): void {
     const base = join(this.#options.execRoot, 'containers');
     for (const point of mountsUnder(base)) {
       const id = point.slice(base.length + 1).split('/')[0]!;
       if (!keep(id)) unmount(point);
     }
-    for (const id of readdirSync(base)) if (!keep(id)) rmSync(join(base, id), { recursive: true, force: true });
+    for (const id of readdirSync(base)) {
+      if (keep(id)) continue;
+      const parent = this.#cgroupParentOf(id);
+      for (const name of this.#options.runtimes.keys()) this.cleanUp(id, name, parent);
+    }
+  }
+
+  /** As the bundle says; undefined: the usual one. */
+  #cgroupParentOf(id: string): string | undefined {
+    try {
+      const config = JSON.parse(readFileSync(join(this.bundleOf(id), 'config.json'), 'utf8'));
+      return dirname(String(config.linux.cgroupsPath));
+    } catch {
+      // The start was cut short before it was written: nothing ran.
+      return undefined;
+    }
   }
 }

@@ -36,11 +36,15 @@ export class ShimClient extends EventEmitter<{ event: [ShimEvent]; lost: [] }> {
   readonly #options: ShimOptions;
   readonly #pending = new Map<number, Pending>();
   #control: Socket | undefined;
+  /** Resolves when there is a shim again; rejects when none could be started. */
+  #ready = Promise.withResolvers<void>();
+  #failed = false;
   #next = 0;
 
   constructor(options: ShimOptions) {
     super();
     this.#options = options;
+    this.#ready.promise.catch(() => {});
   }
 
   get #socketPath(): string {
@@ -49,11 +53,26 @@ export class ShimClient extends EventEmitter<{ event: [ShimEvent]; lost: [] }> {
 
   /** Connects to the living shim, or starts one. @returns whether it was already there */
   async open(): Promise<boolean> {
-    const found = await this.#dial();
-    if (found) this.#adopt(found);
-    else await this.#launch();
-    await this.request({ op: 'hello' });
-    return found !== undefined;
+    if (this.#failed) this.#renew();
+    try {
+      const found = await this.#dial();
+      if (found) this.#adopt(found);
+      else await this.#launch();
+      await this.#send({ op: 'hello' });
+      this.#ready.resolve();
+      return found !== undefined;
+    } catch (error) {
+      this.#ready.reject(error as Error);
+      this.#failed = true;
+      throw error;
+    }
+  }
+
+  /** A promise that nobody waits for may be rejected. */
+  #renew(): void {
+    this.#failed = false;
+    this.#ready = Promise.withResolvers<void>();
+    this.#ready.promise.catch(() => {});
   }
 
   async #launch(): Promise<void> {
@@ -107,6 +126,7 @@ export class ShimClient extends EventEmitter<{ event: [ShimEvent]; lost: [] }> {
     socket.on('close', () => {
       if (this.#control !== socket) return;
       this.#control = undefined;
+      this.#renew();
       for (const { reject } of this.#pending.values()) reject(unavailable('the shim has died'));
       this.#pending.clear();
       this.emit('lost');
@@ -124,8 +144,13 @@ export class ShimClient extends EventEmitter<{ event: [ShimEvent]; lost: [] }> {
     else waiting?.resolve(message.ok as never);
   }
 
-  /** Sends one request; rejects with RuntimeFailed when the shim or the OCI runtime refused. */
-  request<Op extends ShimRequest['op']>(request: Extract<ShimRequest, { op: Op }>): Promise<ShimAnswers[Op]> {
+  /** Sends one request; rejects with RuntimeFailed when the shim or the OCI runtime refused. Waits while a shim comes up. */
+  async request<Op extends ShimRequest['op']>(request: Extract<ShimRequest, { op: Op }>): Promise<ShimAnswers[Op]> {
+    if (!this.#control) await this.#ready.promise;
+    return this.#send(request);
+  }
+
+  #send<Op extends ShimRequest['op']>(request: Extract<ShimRequest, { op: Op }>): Promise<ShimAnswers[Op]> {
     return new Promise((resolve, reject) => {
       if (!this.#control) {
         reject(unavailable('the shim has died'));
@@ -142,6 +167,7 @@ export class ShimClient extends EventEmitter<{ event: [ShimEvent]; lost: [] }> {
    * raw for a terminal). May be opened before the process starts; ends when its output has ended.
    */
   async attach(request: Omit<AttachRequest, 'op'>): Promise<Socket> {
+    if (!this.#control) await this.#ready.promise;
     const socket = await this.#dial();
     if (!socket) throw unavailable('the shim has died');
     socket.on('error', () => socket.destroy());
@@ -164,5 +190,6 @@ export class ShimClient extends EventEmitter<{ event: [ShimEvent]; lost: [] }> {
     const control = this.#control;
     this.#control = undefined;
     control?.destroy();
+    this.#ready.reject(unavailable('the engine is ending'));
   }
 }

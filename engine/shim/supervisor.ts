@@ -34,6 +34,8 @@ export class Supervisor {
   readonly #processes = new Map<ProcessKey, Supervised>();
   readonly #hubs = new Map<ProcessKey, StdioHub>();
   readonly #reaper = new Reaper();
+  /** Starts that a runtime is working on. */
+  readonly #starting = new Set<Promise<unknown>>();
   readonly #runtime: OciRuntime;
   readonly #exits: string;
   readonly #emit: (event: ShimEvent) => void;
@@ -47,13 +49,24 @@ export class Supervisor {
 
   run(request: RunRequest): Promise<ProcessInfo> {
     const { key, bundle } = request;
-    return this.#start(request, key, request.log, (options) => ['run', ...options, '--bundle', bundle, key]);
+    return this.#note(
+      this.#start(request, key, request.log, (options) => ['run', ...options, '--bundle', bundle, key]),
+    );
   }
 
   exec(request: ExecRequest): Promise<ProcessInfo> {
     const { container, processFile } = request;
     const args = (options: readonly string[]) => ['exec', ...options, '--process', processFile, container];
-    return this.#start(request, container, { driver: 'none' }, args);
+    return this.#note(this.#start(request, container, { driver: 'none' }, args));
+  }
+
+  async #note(start: Promise<ProcessInfo>): Promise<ProcessInfo> {
+    this.#starting.add(start);
+    try {
+      return await start;
+    } finally {
+      this.#starting.delete(start);
+    }
   }
 
   async #start(
@@ -127,8 +140,12 @@ export class Supervisor {
     return this.#runtime.invoke(argv);
   }
 
-  /** Everything known, including exits an earlier shim recorded and nobody has taken note of yet. */
+  /**
+   * Everything known, including exits an earlier shim recorded and nobody has taken note of yet. Waits for starts that are
+   * under way: a skiffd that comes back would otherwise never hear of what its predecessor asked for.
+   */
   async processes(): Promise<ProcessInfo[]> {
+    await Promise.allSettled(this.#starting);
     const found = new Map<ProcessKey, ProcessInfo>();
     for (const name of await readdir(this.#exits)) {
       const info = JSON.parse(await readFile(join(this.#exits, name), 'utf8')) as ProcessInfo;

@@ -1,6 +1,7 @@
 import type { Duplex } from 'node:stream';
 
 import { conflict, invalidParameter, isKind } from '../../errors.ts';
+import { log } from '../../log.ts';
 import type { CreateRequest, EndpointSettings, Resources, RestartPolicy } from '../../model/container.ts';
 import type { ShimEvent } from '../../runtime/runtime.ts';
 import { checkFilters, type Filters, matchesPruneLabels } from '../filters.ts';
@@ -20,11 +21,11 @@ import { HealthMonitor } from './health.ts';
 import { inspectContainer } from './inspect.ts';
 import { Lifecycle } from './lifecycle.ts';
 import { listContainers, summaryView } from './list.ts';
-import { type LogQuery, readLogs } from './logs/reader.ts';
+import { frame, type LogQuery, readLogs } from './logs/reader.ts';
 import { logPath } from './logs/target.ts';
 import { type ContainerParts, publish } from './parts.ts';
 import { isRunning } from './record.ts';
-import { type RemoveOptions, removeContainer } from './remove.ts';
+import { type RemoveOptions, removeContainer, removeLink } from './remove.ts';
 import { containerStats, type StatsOptions } from './stats.ts';
 import { killContainer, pauseContainer, type StopOptions, unpauseContainer } from './stop.ts';
 import { bridge } from './streams.ts';
@@ -99,6 +100,10 @@ export class Containers {
 
   async remove(reference: string, options: RemoveOptions): Promise<void> {
     await removeContainer(this.#parts, this.get(reference), options);
+  }
+
+  removeLink(name: string): void {
+    removeLink(this.#parts, name);
   }
 
   rename(reference: string, name: string): void {
@@ -244,6 +249,7 @@ export class Containers {
     const done = bridge(client, process, {
       stdin,
       detach: exec.request.Tty && stdin ? detach : undefined,
+      onDetach: () => publish(this.#parts, exec.container, 'exec_detach', { execID: exec.id }),
       until: exec.exited,
     });
     try {
@@ -251,7 +257,8 @@ export class Containers {
     } catch (error) {
       process.destroy();
       // The connection has been taken over: the reason goes into it, as dockerd does.
-      client.end(`${(error as Error).message}\r\n`);
+      const reason = `${(error as Error).message}\r\n`;
+      client.end(exec.request.Tty ? reason : frame('stdout', reason));
       throw error;
     }
     await done;
@@ -338,7 +345,11 @@ export class Containers {
 
   /** An event of the shim's: an init process or an exec has ended. */
   async onShimEvent(event: ShimEvent): Promise<void> {
-    if (event.event !== 'exit') return;
+    if (event.event === 'logLoss') {
+      const { key, lines, reason } = event;
+      log.warn('log lines lost', { container: key, lines, reason });
+      return;
+    }
     const { process } = event;
     if (process.key === process.container) await this.#lifecycle.onExit(process);
     else await this.execs.onExit(process.key, process.exit);

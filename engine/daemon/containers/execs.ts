@@ -40,13 +40,15 @@ export interface Exec {
   readonly settle: (code: number) => void;
 }
 
-/** Ended execs kept for `inspect`, per container. */
-const KEPT_EXECS = 100;
+/** Ended execs kept for `inspect`, of all containers together. */
+const KEPT_EXECS = 1000;
 
 /** Further processes in running containers. Kept in memory: they end with the container or are found in the shim. */
 export class Execs {
   readonly #parts: ContainerParts;
   readonly #byId = new Map<string, Exec>();
+  /** Oldest first. */
+  readonly #ended: string[] = [];
 
   constructor(parts: ContainerParts) {
     this.#parts = parts;
@@ -66,7 +68,6 @@ export class Execs {
     };
     this.#byId.set(exec.id, exec);
     container.execs.add(exec.id);
-    this.#dropOld(container);
     publish(this.#parts, container, `exec_create: ${request.Cmd.join(' ')}`, { execID: exec.id });
     return exec;
   }
@@ -77,14 +78,13 @@ export class Execs {
     return exec;
   }
 
-  #dropOld(container: Container): void {
-    for (const id of container.execs) {
-      if (container.execs.size <= KEPT_EXECS) return;
-      if (this.#byId.get(id)?.state.status === 'exited') {
-        container.execs.delete(id);
-        this.#byId.delete(id);
-      }
-    }
+  /** An ended exec is no longer the container's, but can be inspected for a while. */
+  #settle(exec: Exec, exitCode: number, pid: number): void {
+    exec.state = { status: 'exited', exitCode, pid };
+    exec.container.execs.delete(exec.id);
+    this.#ended.push(exec.id);
+    if (this.#ended.length > KEPT_EXECS) this.#byId.delete(this.#ended.shift()!);
+    exec.settle(exitCode);
   }
 
   /** Opens the stream to an exec before it starts, so that no output is missed. */
@@ -129,8 +129,7 @@ export class Execs {
       exec.state = { status: 'running', pid };
     } catch (error) {
       const failure = execFailure(error, command[0] ?? '');
-      exec.state = { status: 'exited', exitCode: failure.exitCode === 128 ? 126 : failure.exitCode, pid: 0 };
-      exec.settle(exec.state.exitCode);
+      this.#settle(exec, failure.exitCode === 128 ? 126 : failure.exitCode, 0);
       await runtime.forget(exec.id).catch(() => {});
       throw failure.error;
     }
@@ -142,8 +141,7 @@ export class Execs {
     const exec = this.#byId.get(id);
     if (exec && exec.state.status !== 'exited') {
       const pid = exec.state.status === 'running' ? exec.state.pid : 0;
-      exec.state = { status: 'exited', exitCode: exit.code, pid };
-      exec.settle(exit.code);
+      this.#settle(exec, exit.code, pid);
       publish(this.#parts, exec.container, 'exec_die', { execID: id, exitCode: String(exit.code) });
     }
     await this.#parts.runtime.forget(id).catch(() => {});

@@ -8,7 +8,7 @@ import { settleExit } from './exits.ts';
 import type { HealthMonitor } from './health.ts';
 import { type ContainerParts, publish } from './parts.ts';
 import { isRunning } from './record.ts';
-import { discard } from './remove.ts';
+import { discard, sweepFolders } from './remove.ts';
 import { RestartDelay, wantsRestart, wantsStartWithEngine } from './restart.ts';
 import { startContainer } from './start.ts';
 import { type StopOptions, stopContainer } from './stop.ts';
@@ -135,6 +135,8 @@ export class Lifecycle {
    */
   async restore(known: readonly ProcessInfo[]): Promise<void> {
     await this.#endStrays(known);
+    this.#parts.runtime.sweep((id) => this.#parts.registry.byId(id)?.record.state.status === 'running');
+    sweepFolders(this.#parts);
     const byKey = new Map(known.map((process) => [process.key, process]));
     for (const container of this.#parts.registry.all()) {
       const { state } = container.record;
@@ -147,6 +149,9 @@ export class Lifecycle {
         }
       } else if (state.status === 'restarting') {
         this.#parts.registry.update(container, { state: { ...state, status: 'exited' } });
+      } else if (state.status === 'exited' && container.record.hostConfig.AutoRemove) {
+        // The engine died between the end and the removal.
+        await this.#autoRemove(container);
       }
     }
     for (const container of this.#parts.registry.all()) {
@@ -185,13 +190,25 @@ export class Lifecycle {
     }
   }
 
-  /** The shim has died, and every container with it that it was the parent of: ends them cleanly. */
-  async shimLost(): Promise<void> {
+  /**
+   * The shim has died, and every container with it that it was the parent of: ends them cleanly. Exits that it still noted
+   * keep their code.
+   * @param known what the next shim found
+   */
+  async shimLost(known: readonly ProcessInfo[]): Promise<void> {
+    const byKey = new Map(known.map((process) => [process.key, process]));
     for (const container of this.#parts.registry.all()) {
-      if (!isRunning(container.record)) continue;
-      await container.mutex.run(() =>
-        this.ended(container, { code: 255, at: Date.now() }, 'the shim process died; its containers were ended'),
-      );
+      await container.mutex.run(async () => {
+        const { state } = container.record;
+        const process = byKey.get(container.id);
+        // Started by the next shim meanwhile.
+        if (state.status !== 'running' || (process && !process.exit)) return;
+        if (process?.exit && process.pid === state.pid) await this.ended(container, process.exit);
+        else {
+          const reason = 'the shim process died; its containers were ended';
+          await this.ended(container, { code: 255, at: Date.now() }, reason);
+        }
+      });
     }
   }
 

@@ -1,6 +1,7 @@
-import { rmSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
 
-import { conflict } from '../../errors.ts';
+import { conflict, invalidParameter, notFound } from '../../errors.ts';
 import type { Container } from './container.ts';
 import { containerDirectory } from './create.ts';
 import { type ContainerParts, publish } from './parts.ts';
@@ -80,5 +81,27 @@ function removeIfUnused(parts: ContainerParts, volume: string): void {
     parts.volumes.remove(volume);
   } catch {
     // Another container took it over with --volumes-from.
+  }
+}
+
+/** `docker rm --link parent/alias`: the parent knows the other by that alias no longer. */
+export function removeLink(parts: ContainerParts, name: string): void {
+  const [alias = '', ...rest] = name.replace(/^\//, '').split('/').reverse();
+  const parentName = rest.reverse().join('/');
+  if (!parentName) throw invalidParameter('Conflict, cannot remove the default link name of the container');
+  const parent = parts.registry.find(parentName);
+  if (!parent) throw notFound(`Cannot get parent /${parentName} for name /${parentName}/${alias}`);
+  const { hostConfig } = parent.record;
+  const links = (hostConfig.Links ?? []).filter((link) => (link.split(':')[1] ?? link).replace(/^.*\//, '') !== alias);
+  if (links.length === (hostConfig.Links ?? []).length) throw notFound(`No such link: /${parentName}/${alias}`);
+  parts.registry.update(parent, { hostConfig: { ...hostConfig, Links: links } });
+}
+
+/** Folders of containers whose removal a crash cut short, or whose record was never written. */
+export function sweepFolders(parts: ContainerParts): void {
+  const base = containerDirectory(parts.settings.dataRoot, '');
+  if (!existsSync(base)) return;
+  for (const id of readdirSync(base)) {
+    if (!parts.registry.byId(id)) rmSync(join(base, id), { recursive: true, force: true });
   }
 }

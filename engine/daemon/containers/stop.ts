@@ -24,25 +24,33 @@ export async function killContainer(parts: ContainerParts, container: Container,
   const number = signalNumber(signal);
   const { record } = container;
   if (record.state.status === 'restarting') {
-    container.cancelRestart?.();
+    endRestarting(parts, container);
+    publish(parts, container, 'kill', { signal: String(number) });
     return;
   }
   if (record.state.status !== 'running') {
     throw conflict(`cannot kill container: ${container.id}: container ${container.id} is not running`);
   }
   const stopSignal = signalNumber(record.config.StopSignal || 'SIGTERM');
-  if (number === SIGKILL || number === stopSignal) parts.registry.update(container, { manuallyStopped: true });
-  await deliver(parts, container, number);
+  const ends = number === SIGKILL || number === stopSignal;
+  if (ends) parts.registry.update(container, { manuallyStopped: true });
+  await deliver(parts, container, number, ends);
   publish(parts, container, 'kill', { signal: String(number) });
 }
 
-/** Sends a signal; a paused container is thawed for KILL, or it would never get it. */
-async function deliver(parts: ContainerParts, container: Container, signal: number): Promise<void> {
-  const { state } = container.record;
+/** Sends a signal; a paused container is thawed for one that is to end it, or it would never get it. */
+async function deliver(parts: ContainerParts, container: Container, signal: number, thaw: boolean): Promise<void> {
   await parts.runtime.signal(container.id, signal);
-  if (state.status === 'running' && state.paused && signal === SIGKILL) {
-    parts.runtime.setFrozen(container.id, container.record.hostConfig.CgroupParent, false);
-  }
+  const { state } = container.record;
+  if (thaw && state.status === 'running' && state.paused) unpauseContainer(parts, container);
+}
+
+/** A container between two runs of its restart policy has ended for good. */
+function endRestarting(parts: ContainerParts, container: Container): void {
+  const { state } = container.record;
+  if (state.status !== 'restarting') return;
+  container.cancelRestart?.();
+  parts.registry.update(container, { manuallyStopped: true, state: { ...state, status: 'exited' } });
 }
 
 /** Seconds a container gets between its stop signal and KILL; negative: for ever. */
@@ -64,8 +72,7 @@ export async function stopContainer(
 ): Promise<void> {
   const { record } = container;
   if (record.state.status === 'restarting') {
-    container.cancelRestart?.();
-    parts.registry.update(container, { manuallyStopped: true, state: { ...record.state, status: 'exited' } });
+    endRestarting(parts, container);
     return;
   }
   if (!isRunning(record)) throw notModified();
@@ -73,10 +80,10 @@ export async function stopContainer(
   const seconds = stopSeconds(container, options.timeout);
   const ended = container.waitFor('exit').then(() => true);
   parts.registry.update(container, { manuallyStopped: true });
-  await deliver(parts, container, first);
+  await deliver(parts, container, first, true);
   publish(parts, container, 'kill', { signal: String(first) });
   if (!(await withinMs(ended, seconds < 0 ? Number.POSITIVE_INFINITY : seconds * 1000))) {
-    await deliver(parts, container, SIGKILL);
+    await deliver(parts, container, SIGKILL, true);
     publish(parts, container, 'kill', { signal: String(SIGKILL) });
     if (!(await withinMs(ended, KILL_LIMIT_MS))) {
       throw systemError(

@@ -273,7 +273,8 @@ const detailsOf = (record: LogRecord): string =>
     .map(([key, value]) => `${encodeURIComponent(key)}=${encodeURIComponent(value)}`)
     .join(',');
 
-function frame(stream: LogRecord['stream'], text: string): Buffer {
+/** One stdcopy frame. */
+export function frame(stream: LogRecord['stream'], text: string): Buffer {
   const length = Buffer.byteLength(text);
   const out = Buffer.allocUnsafe(8 + length);
   out.writeUInt32BE(STREAM_NUMBER[stream] * 0x1000000, 0);
