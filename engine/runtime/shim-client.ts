@@ -39,6 +39,8 @@ export class ShimClient extends EventEmitter<{ event: [ShimEvent]; lost: [] }> {
   /** Resolves when there is a shim again; rejects when none could be started. */
   #ready = Promise.withResolvers<void>();
   #failed = false;
+  /** A connection that breaks before the first answer was never a shim's. */
+  #greeting = false;
   #next = 0;
 
   constructor(options: ShimOptions) {
@@ -55,16 +57,39 @@ export class ShimClient extends EventEmitter<{ event: [ShimEvent]; lost: [] }> {
   async open(): Promise<boolean> {
     if (this.#failed) this.#renew();
     try {
-      const found = await this.#dial();
-      if (found) this.#adopt(found);
-      else await this.#launch();
-      await this.#send({ op: 'hello' });
+      const found = await this.#greetLiving();
+      if (!found) await this.#greetNew();
       this.#ready.resolve();
-      return found !== undefined;
+      return found;
     } catch (error) {
       this.#ready.reject(error as Error);
       this.#failed = true;
       throw error;
+    }
+  }
+
+  /** A shim that has been killed may still take connections for a moment, but doesn't answer. */
+  async #greetLiving(): Promise<boolean> {
+    const found = await this.#dial();
+    if (!found) return false;
+    this.#adopt(found);
+    return this.#hello().then(
+      () => true,
+      () => false,
+    );
+  }
+
+  async #greetNew(): Promise<void> {
+    await this.#launch();
+    await this.#hello();
+  }
+
+  async #hello(): Promise<void> {
+    this.#greeting = true;
+    try {
+      await this.#send({ op: 'hello' });
+    } finally {
+      this.#greeting = false;
     }
   }
 
@@ -126,10 +151,11 @@ export class ShimClient extends EventEmitter<{ event: [ShimEvent]; lost: [] }> {
     socket.on('close', () => {
       if (this.#control !== socket) return;
       this.#control = undefined;
-      this.#renew();
+      const known = !this.#greeting;
+      if (known) this.#renew();
       for (const { reject } of this.#pending.values()) reject(unavailable('the shim has died'));
       this.#pending.clear();
-      this.emit('lost');
+      if (known) this.emit('lost');
     });
   }
 

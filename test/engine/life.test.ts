@@ -245,7 +245,7 @@ describe.skipIf(!canRun)('the life of a container (skipped without root on Linux
   test('while a dead shim is replaced, starts wait for the next one', async () => {
     await bed.ok('create', '--name', 'waits', IMAGE, 'echo', 'started');
     process.kill(bed.shimPid ?? 0, 'SIGKILL');
+    await vi.waitFor(() => expect(bed.log).toContain('the shim has died'), PATIENCE);
     expect(await bed.ok('start', '-a', 'waits')).toBe('started');
-    expect(bed.log).toContain('the shim has died');
   });
 });
