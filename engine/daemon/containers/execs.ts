@@ -49,6 +49,8 @@ export class Execs {
   readonly #byId = new Map<string, Exec>();
   /** Oldest first. */
   readonly #ended: string[] = [];
+  /** Starts under way: an exit may be heard of before the answer that says the process began. */
+  readonly #starting = new Map<string, Promise<unknown>>();
 
   constructor(parts: ContainerParts) {
     this.#parts = parts;
@@ -125,20 +127,34 @@ export class Execs {
       });
       const wanted = size ?? request.ConsoleSize ?? undefined;
       const stdio = { tty: request.Tty ?? false, stdin: request.AttachStdin ?? false, size: wanted };
-      const { pid } = await runtime.exec(container.id, exec.id, record.hostConfig.Runtime ?? '', process, stdio);
-      exec.state = { status: 'running', pid };
+      const started = runtime.exec(container.id, exec.id, record.hostConfig.Runtime ?? '', process, stdio);
+      const noted = started.then(({ pid }) => this.#noteStart(exec, pid));
+      this.#starting.set(
+        exec.id,
+        noted.catch(() => {}),
+      );
+      await noted;
     } catch (error) {
+      if (exec.state.status !== 'created') throw error;
       const failure = execFailure(error, command[0] ?? '');
       this.#settle(exec, failure.exitCode === 128 ? 126 : failure.exitCode, 0);
       await runtime.forget(exec.id).catch(() => {});
       throw failure.error;
+    } finally {
+      this.#starting.delete(exec.id);
     }
-    publish(this.#parts, container, `exec_start: ${command.join(' ')}`, { execID: exec.id });
+  }
+
+  #noteStart(exec: Exec, pid: number): void {
+    exec.state = { status: 'running', pid };
+    const command = (exec.request.Cmd ?? []).join(' ');
+    publish(this.#parts, exec.container, `exec_start: ${command}`, { execID: exec.id });
   }
 
   /** The shim says that an exec's process has ended. */
   async onExit(id: string, exit: ProcessExit): Promise<void> {
     const exec = this.#byId.get(id);
+    await this.#starting.get(id);
     if (exec && exec.state.status !== 'exited') {
       const pid = exec.state.status === 'running' ? exec.state.pid : 0;
       this.#settle(exec, exit.code, pid);
