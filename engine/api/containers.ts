@@ -48,7 +48,7 @@ export function containerRoutes(containers: Containers): Route[] {
     route('POST', '/containers/create', async (context) => {
       const request = await context.json<CreateRequest>(createContainer);
       const name = context.query.get('name') || undefined;
-      const result = containers.create(request, { name, platform: context.query.get('platform') || undefined });
+      const result = await containers.create(request, { name, platform: context.query.get('platform') || undefined });
       context.reply(201, { Id: result.id, Warnings: result.warnings });
     }),
     route('POST', '/containers/prune', async (context) => {

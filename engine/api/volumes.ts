@@ -12,7 +12,10 @@ export function volumeRoutes(volumes: Volumes): Route[] {
       context.reply(200, { Volumes: found.map((volume) => volumes.view(volume)), Warnings: null });
     }),
     route('POST', '/volumes/create', async (context) => {
-      context.reply(201, volumes.view(volumes.create(await context.json<VolumeCreateRequest>(createVolume))));
+      context.reply(
+        201,
+        volumes.view(await volumes.createAnywhere(await context.json<VolumeCreateRequest>(createVolume))),
+      );
     }),
     route('POST', '/volumes/prune', async (context) => {
       const { names, reclaimed } = await volumes.prune(queryFilters(context.query));
@@ -24,8 +27,8 @@ export function volumeRoutes(volumes: Volumes): Route[] {
     route('PUT', '/volumes/{name}', () => {
       throw unavailable('volume update only valid for cluster volumes, but swarm is unavailable');
     }),
-    route('DELETE', '/volumes/{name}', (context) => {
-      volumes.remove(context.params.name ?? '', queryBool(context.query, 'force'));
+    route('DELETE', '/volumes/{name}', async (context) => {
+      await volumes.removeAnywhere(context.params.name ?? '', queryBool(context.query, 'force'));
       context.empty(204);
     }),
   ];

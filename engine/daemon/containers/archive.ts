@@ -43,8 +43,8 @@ async function withFiles<T>(
     runtime.prepareBundle(container.id);
     try {
       snapshots.mount(container.id, runtime.rootfsOf(container.id));
-      await acquireVolumes(parts, record);
-      using root = runtime.stoppedFiles(container.id, ociMounts(record.mounts, parts.folders));
+      const places = await acquireVolumes(parts, record);
+      using root = runtime.stoppedFiles(container.id, ociMounts(places, parts.folders));
       return { result: await work(root) };
     } finally {
       runtime.unmountFiles(container.id);

@@ -31,6 +31,7 @@ import { killContainer, pauseContainer, type StopOptions, unpauseContainer } fro
 import { bridge } from './streams.ts';
 import { containerTop, type ProcessTable } from './top.ts';
 import { updateContainer } from './update.ts';
+import { preparePluginVolumes } from './volume-use.ts';
 
 export interface AttachOptions {
   readonly stdin: boolean;
@@ -68,7 +69,8 @@ export class Containers {
   }
 
   /** @param options.platform refuses an image that can't serve it */
-  create(request: CreateRequest, options: { name?: string; platform?: string }): CreateResult {
+  async create(request: CreateRequest, options: { name?: string; platform?: string }): Promise<CreateResult> {
+    await preparePluginVolumes(this.#parts, request.HostConfig ?? {});
     return createContainer(this.#parts, request, options);
   }
 

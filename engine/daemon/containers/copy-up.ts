@@ -30,7 +30,7 @@ export async function copyUp(
     try {
       await volumes.exclusive(name, async () => {
         if (isEmpty(mount.source))
-          await fill(source, mount.source, volumes.isPlain(name) && !volumes.isLive(name, containerId));
+          await fill(source, mount.source, volumes.isOwn(name) && !volumes.isLive(name, containerId));
       });
     } catch (error) {
       throw systemError(`failed to populate volume ${name}: ${String(error)}`, error);

@@ -68,12 +68,12 @@ async function launch(parts: ContainerParts, container: Container, restartCount:
   runtime.prepareBundle(id);
   const rootfs = runtime.rootfsOf(id);
   parts.snapshots.mount(id, rootfs);
-  await acquireVolumes(parts, record);
-  await copyUp(parts.volumes, id, rootfs, record.mounts);
+  const places = await acquireVolumes(parts, record);
+  await copyUp(parts.volumes, id, rootfs, places);
   const network = await setUpNetwork(parts, record);
   // Not yet durable: if the engine dies now, its next start sweeps the sandbox, and the record never said it ran.
   container.record = { ...record, networks: network.networks, ports: network.ports };
-  const own = ociMounts(record.mounts, parts.folders);
+  const own = ociMounts(places, parts.folders);
   const links = linkedContainers(parts, container.record);
   const mounts = [...fileMounts(parts, container.record, directory, links), ...own];
   const spec = containerSpec(withLinkEnvironment(record, links), {

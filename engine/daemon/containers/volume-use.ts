@@ -1,21 +1,43 @@
 import { messageOf } from '../../errors.ts';
 import { log } from '../../log.ts';
+import type { HostConfig } from '../../model/container.ts';
 import type { ContainerParts } from './parts.ts';
-import { type ContainerRecord, isRunning } from './record.ts';
+import { type ContainerRecord, isRunning, type MountPoint } from './record.ts';
 
 type Parts = Pick<ContainerParts, 'volumes' | 'registry'>;
 
 const namesOf = (record: ContainerRecord): string[] => record.mounts.flatMap(({ name }) => name ?? []);
 
-/** Volumes of a container about to run: those with options are mounted for it. All, or none. */
-export async function acquireVolumes(parts: Parts, record: ContainerRecord): Promise<void> {
+/**
+ * Volumes of a container about to run: those with options are mounted for it, those of plugins by them. All, or none.
+ * @returns its mounts with the places where the volumes are now
+ */
+export async function acquireVolumes(parts: Parts, record: ContainerRecord): Promise<MountPoint[]> {
+  const mounts: MountPoint[] = [];
   try {
     for (const mount of record.mounts) {
-      if (mount.name && parts.volumes.has(mount.name)) await parts.volumes.acquire(mount.name, record.id, mount);
+      const known = mount.name && parts.volumes.has(mount.name) ? mount.name : undefined;
+      mounts.push(known ? { ...mount, source: await parts.volumes.acquire(known, record.id, mount) } : mount);
     }
+    return mounts;
   } catch (error) {
     await releaseVolumes(parts, record);
     throw error;
+  }
+}
+
+/** Makes the volumes of plugins that a new container names; the others are made with it. */
+export async function preparePluginVolumes(parts: Pick<ContainerParts, 'volumes'>, host: HostConfig): Promise<void> {
+  const driver = host.VolumeDriver ?? '';
+  for (const bind of driver && driver !== 'local' ? (host.Binds ?? []) : []) {
+    const [source = ''] = bind.split(':');
+    if (source && !source.startsWith('/')) await parts.volumes.createAnywhere({ Name: source, Driver: driver });
+  }
+  for (const { Type, Source, VolumeOptions } of host.Mounts ?? []) {
+    const config = VolumeOptions?.DriverConfig;
+    if (Type !== 'volume' || !Source || !config?.Name || config.Name === 'local') continue;
+    const wanted = { Name: Source, Driver: config.Name, DriverOpts: config.Options, Labels: VolumeOptions?.Labels };
+    await parts.volumes.createAnywhere(wanted);
   }
 }
 

@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 
-import { conflict, invalidParameter, messageOf, notFound, systemError } from '../../errors.ts';
+import { conflict, invalidParameter, isKind, messageOf, notFound, notImplemented, systemError } from '../../errors.ts';
 import { isMounted, mountVolume, unmountVolume } from '../../runtime/volume-mount.ts';
 import { measure } from '../../snapshots/changes.ts';
 import type { DocumentStore } from '../../store/documents.ts';
@@ -11,12 +11,14 @@ import { booleanFilter, checkFilters, type Filters, matchesLabels, matchesPruneL
 import { newId } from '../ids.ts';
 import { Mutex } from '../mutex.ts';
 import { checkLocalOptions, volumeSource } from './local-options.ts';
+import { VolumePlugins } from './plugins.ts';
 
 /** What is kept of a volume (swagger: Volume). Its name is its id. */
 export interface VolumeRecord {
   readonly id: string;
   readonly name: string;
-  readonly driver: 'local';
+  /** `local`, or a plugin's name. */
+  readonly driver: string;
   readonly created: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly options: Readonly<Record<string, string>>;
@@ -43,6 +45,7 @@ export interface VolumeUsers {
 }
 
 const VALID_NAME = /^[a-zA-Z0-9][a-zA-Z0-9_.-]+$/;
+const LOCAL = 'local';
 const REMOVED = '.removed-';
 const ANONYMOUS_LABEL = 'com.docker.volume.anonymous';
 
@@ -56,6 +59,7 @@ export class Volumes {
   /** Volumes that containers have mounted now, and which. */
   readonly #live = new Map<string, Set<string>>();
   readonly #mutexes = new Map<string, Mutex>();
+  readonly #plugins = new VolumePlugins();
 
   constructor(parts: { store: DocumentStore<VolumeRecord>; dataRoot: string; events: Events; users: VolumeUsers }) {
     this.#store = parts.store;
@@ -95,22 +99,66 @@ export class Volumes {
         `create ${name}: ${JSON.stringify(name)} includes invalid characters for a local volume name, only "[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed. If you intended to pass a host directory, use absolute path`,
       );
     }
-    if (driver !== 'local') {
-      throw notFound(
-        `create ${name}: error looking up volume plugin ${driver}: plugin ${JSON.stringify(driver)} not found`,
-      );
-    }
     const options = request.DriverOpts ?? {};
     const existing = this.#byName.get(name);
-    if (existing) return existing;
+    if (existing) {
+      if (request.Driver && existing.driver !== driver) throw conflict(`create ${name}: volume name must be unique`);
+      return existing;
+    }
+    if (driver !== LOCAL) {
+      this.#plugins.get(driver);
+      throw notImplemented(`create ${name}: a volume of the plugin ${driver} needs a name`);
+    }
     checkLocalOptions(name, options);
     const labels = anonymous ? { ...request.Labels, [ANONYMOUS_LABEL]: '' } : (request.Labels ?? {});
-    const volume: VolumeRecord = { id: name, name, driver: 'local', created: apiTime(), labels, options, anonymous };
     mkdirSync(this.mountpointOf(name), { recursive: true });
+    return this.#keep({ id: name, name, driver, created: apiTime(), labels, options, anonymous });
+  }
+
+  #keep(volume: VolumeRecord): VolumeRecord {
     this.#store.put(volume);
-    this.#byName.set(name, volume);
-    this.#events.publish('volume', 'create', name, { driver: 'local' });
+    this.#byName.set(volume.name, volume);
+    this.#events.publish('volume', 'create', volume.name, { driver: volume.driver });
     return volume;
+  }
+
+  /** As create, for a volume that a plugin may have to make first. */
+  async createAnywhere(request: VolumeCreateRequest): Promise<VolumeRecord> {
+    const { Name: name, Driver: driver = LOCAL } = request;
+    if (driver === LOCAL || driver === '' || !name || this.has(name)) return this.create(request);
+    return await this.exclusive(name, async () => {
+      if (this.has(name)) return this.create(request);
+      const options = request.DriverOpts ?? {};
+      try {
+        await this.#plugins.get(driver).create(name, options);
+      } catch (error) {
+        throw isKind(error, 'notFound')
+          ? notFound(`create ${name}: ${error.message}`)
+          : systemError(`create ${name}: ${messageOf(error)}`, error);
+      }
+      const labels = request.Labels ?? {};
+      return this.#keep({ id: name, name, driver, created: apiTime(), labels, options, anonymous: false });
+    });
+  }
+
+  /** As remove, for a volume that a plugin may have to remove first. */
+  async removeAnywhere(name: string, force = false): Promise<void> {
+    const volume = this.#byName.get(name);
+    if (volume && volume.driver !== LOCAL) {
+      this.#refuseInUse(name);
+      try {
+        await this.#plugins.get(volume.driver).remove(name);
+      } catch (error) {
+        // Forced, what the plugin has lost is forgotten here too.
+        if (!force) throw systemError(`remove ${name}: ${messageOf(error)}`, error);
+      }
+    }
+    this.remove(name, force);
+  }
+
+  #refuseInUse(name: string): void {
+    const users = this.#users.usersOfVolume(name);
+    if (users.length > 0) throw conflict(`remove ${name}: volume is in use - [${users.join(', ')}]`);
   }
 
   /** @param force a volume that isn't there is no error then */
@@ -119,23 +167,24 @@ export class Volumes {
       if (force) return;
       throw notFound(`get ${name}: no such volume`);
     }
-    const users = this.#users.usersOfVolume(name);
-    if (users.length > 0) throw conflict(`remove ${name}: volume is in use - [${users.join(', ')}]`);
+    this.#refuseInUse(name);
+    const { driver } = this.get(name);
     // Never behind a mount: what is deleted below must be the volume's own.
     unmountVolume(this.mountpointOf(name));
     this.#store.delete(name);
     this.#byName.delete(name);
     this.#discard(name);
-    this.#events.publish('volume', 'destroy', name, { driver: 'local' });
+    this.#events.publish('volume', 'destroy', name, { driver });
   }
 
   /**
    * A container is about to use the volume: one with options is mounted for its first user. Answered when it is there.
    * @param use what the event tells of the place
+   * @returns where it is on this machine
    */
-  async acquire(name: string, containerId: string, use: VolumeUse): Promise<void> {
-    const { options } = this.get(name);
-    const source = volumeSource(options);
+  async acquire(name: string, containerId: string, use: VolumeUse): Promise<string> {
+    const { options, driver } = this.get(name);
+    const source = driver === LOCAL ? volumeSource(options) : undefined;
     const users = this.#live.get(name) ?? new Set();
     this.#live.set(name, users);
     const already = users.has(containerId);
@@ -152,19 +201,31 @@ export class Volumes {
         }
       });
     }
-    if (already) return;
+    let place = this.mountpointOf(name);
+    if (driver !== LOCAL) {
+      try {
+        place = await this.#plugins.get(driver).mount(name, containerId);
+      } catch (error) {
+        users.delete(containerId);
+        throw systemError(`error while mounting volume '': ${messageOf(error)}`, error);
+      }
+    }
+    if (already) return place;
     const { destination, rw, propagation } = use;
-    const attributes = { driver: 'local', container: containerId, destination, 'read/write': String(rw), propagation };
+    const attributes = { driver, container: containerId, destination, 'read/write': String(rw), propagation };
     this.#events.publish('volume', 'mount', name, attributes);
+    return place;
   }
 
   /** A container has done with the volume; the last user's end unmounts it. Fine when it never had it. */
   async release(name: string, containerId: string): Promise<void> {
     const users = this.#live.get(name);
     if (!users?.delete(containerId)) return;
-    this.#events.publish('volume', 'unmount', name, { driver: 'local', container: containerId });
     const volume = this.#byName.get(name);
-    if (!volume || !volumeSource(volume.options)) return;
+    if (!volume) return;
+    this.#events.publish('volume', 'unmount', name, { driver: volume.driver, container: containerId });
+    if (volume.driver !== LOCAL) await this.#plugins.get(volume.driver).unmount(name, containerId);
+    if (this.isPlain(name)) return;
     await this.exclusive(name, async () => {
       if (users.size === 0) unmountVolume(this.mountpointOf(name));
     });
@@ -173,8 +234,8 @@ export class Volumes {
   /** After the engine's start: running containers have their volumes already; mounts that nobody uses any more go. */
   restore(inUse: ReadonlyMap<string, readonly string[]>): void {
     for (const [name, containers] of inUse) this.#live.set(name, new Set(containers));
-    for (const { name, options } of this.#byName.values()) {
-      if (volumeSource(options) && !inUse.get(name)?.length) unmountVolume(this.mountpointOf(name));
+    for (const { name } of this.#byName.values()) {
+      if (!this.isPlain(name) && !inUse.get(name)?.length) unmountVolume(this.mountpointOf(name));
     }
   }
 
@@ -183,9 +244,15 @@ export class Volumes {
     return [...(this.#live.get(name) ?? [])].some((id) => id !== exceptContainer);
   }
 
-  /** A directory of its own, nothing mounted there. */
+  /** Of the local driver and a directory of its own, or a plugin's: nothing is mounted by the engine. */
   isPlain(name: string): boolean {
-    return volumeSource(this.get(name).options) === undefined;
+    const { driver, options } = this.get(name);
+    return driver !== LOCAL || volumeSource(options) === undefined;
+  }
+
+  /** Whether its folder is the engine's to replace. */
+  isOwn(name: string): boolean {
+    return this.isPlain(name) && this.get(name).driver === LOCAL;
   }
 
   /** One at a time for each volume: mounting and first filling. */
@@ -222,7 +289,7 @@ export class Volumes {
       CreatedAt: volume.created,
       Driver: volume.driver,
       Labels: given(volume.labels),
-      Mountpoint: this.mountpointOf(volume.name),
+      Mountpoint: volume.driver === LOCAL ? this.mountpointOf(volume.name) : '',
       Name: volume.name,
       Options: given(volume.options),
       Scope: 'local',
@@ -245,7 +312,7 @@ export class Volumes {
 
   /** What is mounted from elsewhere takes no room here. */
   #sizeOf(volume: VolumeRecord): Promise<number> {
-    return volumeSource(volume.options) ? Promise.resolve(0) : measure(this.mountpointOf(volume.name));
+    return this.isOwn(volume.name) ? measure(this.mountpointOf(volume.name)) : Promise.resolve(0);
   }
 
   /** Removes unused anonymous volumes, or all unused with filter all=true. @returns their names and bytes */
@@ -260,7 +327,7 @@ export class Volumes {
       const size = await this.#sizeOf(volume);
       // Taken by a new container, or removed, while it was being measured.
       if (!this.has(volume.name) || this.#users.usersOfVolume(volume.name).length > 0) continue;
-      this.remove(volume.name);
+      await this.removeAnywhere(volume.name);
       names.push(volume.name);
       reclaimed += size;
     }
