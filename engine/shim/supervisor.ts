@@ -79,6 +79,8 @@ export class Supervisor {
     if (this.#processes.has(key)) throw new Error(`process ${key} exists`);
     const hub = this.#hub(key);
     if (hub.started) throw new Error(`process ${key} is being started`);
+    // Before the runtime is asked: no line of output may be older than its process, for clients that follow since then.
+    const startedAt = Date.now();
     let started: Awaited<ReturnType<OciRuntime['start']>>;
     try {
       started = await this.#runtime.start(request.runtime, `p${++this.#counter}`, args, stdio);
@@ -87,7 +89,7 @@ export class Supervisor {
       hub.abandon();
       throw error;
     }
-    const info: ProcessInfo = { key, container, pid: started.pid, startedAt: Date.now() };
+    const info: ProcessInfo = { key, container, pid: started.pid, startedAt };
     this.#processes.set(key, { info, hub });
     hub.open(started.ends, log, (lines, reason) => this.#emit({ event: 'logLoss', key, lines, reason }));
     if (stdio.size) hub.resize(...stdio.size);
