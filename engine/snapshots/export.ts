@@ -1,4 +1,4 @@
-import { lstatSync, readlinkSync, type Stats } from 'node:fs';
+import { closeSync, lstatSync, openSync, readlinkSync, readSync, type Stats } from 'node:fs';
 import { open } from 'node:fs/promises';
 
 import { cancelled } from '../errors.ts';
@@ -13,6 +13,7 @@ import { type NewEntry, TAR_END, tarHeader, tarPadding } from './tar/write.ts';
 export { splitDevice } from '../linux/nodes.ts';
 
 const CHUNK = 512 * 1024;
+const SMALL = 64 * 1024;
 /** Small pieces are gathered so that a tree of tiny files isn't a stream of tiny buffers. */
 const GATHER = 256 * 1024;
 
@@ -88,7 +89,8 @@ class TarWalk {
   async *#file(path: string, entry: NewEntry): AsyncGenerator<Buffer> {
     this.#put(tarHeader(entry));
     const size = entry.size ?? 0;
-    if (size > 0) {
+    if (size > 0 && size <= SMALL) this.#put(readSmall(path, size));
+    else if (size > 0) {
       const file = await open(pathOf(path), 'r');
       try {
         for (let left = size; left > 0; ) {
@@ -119,6 +121,22 @@ class TarWalk {
     this.#gathered = [];
     this.#size = 0;
     yield all;
+  }
+}
+
+/** A trip through the thread pool costs more than reading a small file. What is missing at its end is zeros. */
+function readSmall(path: string, size: number): Buffer {
+  const buffer = Buffer.alloc(size);
+  const fd = openSync(pathOf(path), 'r');
+  try {
+    for (let at = 0; at < size; ) {
+      const read = readSync(fd, buffer, at, size - at, at);
+      if (read === 0) break;
+      at += read;
+    }
+    return buffer;
+  } finally {
+    closeSync(fd);
   }
 }
 

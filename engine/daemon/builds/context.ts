@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
+import { closeSync, createReadStream, openSync, readSync } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 
-import { cancelled, invalidParameter } from '../../errors.ts';
+import { cancelled, invalidParameter, systemError } from '../../errors.ts';
 import type { TarEntry } from '../../snapshots/tar/header.ts';
 import { TarReader } from '../../snapshots/tar/read.ts';
 import { cleanName } from '../../snapshots/tree.ts';
@@ -10,6 +10,7 @@ import { decompressed } from '../images/archive.ts';
 import type { SourceNode, SourceTree } from './source-tree.ts';
 
 const WRITE_SIZE = 1024 * 1024;
+const SMALL = 256 * 1024;
 
 interface ContextNode extends SourceNode {
   /** Where the bytes of a regular file begin in the spool. */
@@ -189,7 +190,27 @@ export class BuildContext implements SourceTree {
     const node = this.#nodes.get(path);
     if (node?.type !== 'file' || node.packed === 0) return;
     const { offset, packed } = node;
+    if (packed <= SMALL) {
+      yield this.#readSmall(offset, packed);
+      return;
+    }
     yield* createReadStream(this.#spool, { start: offset, end: offset + packed - 1, highWaterMark: WRITE_SIZE });
+  }
+
+  /** A stream for each of thousands of small files would cost more than everything else. */
+  #readSmall(offset: number, size: number): Buffer {
+    const buffer = Buffer.allocUnsafe(size);
+    const fd = openSync(this.#spool, 'r');
+    try {
+      for (let at = 0; at < size; ) {
+        const read = readSync(fd, buffer, at, size - at, offset + at);
+        if (read === 0) throw systemError('unexpected end of the build context');
+        at += read;
+      }
+      return buffer;
+    } finally {
+      closeSync(fd);
+    }
   }
 
   async digest(path: string): Promise<string> {
