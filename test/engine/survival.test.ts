@@ -7,8 +7,8 @@ import { canRun, Testbed } from './testbed.ts';
 
 const IMAGE = 'skiff/welcome';
 /** `SKIFF_KILLS=200` for the long form. */
-const KILLS = Number(process.env.SKIFF_KILLS ?? 12);
-const CROWD = Number(process.env.SKIFF_CROWD ?? 60);
+const KILLS = Number(process.env.SKIFF_KILLS ?? 10);
+const CROWD = Number(process.env.SKIFF_CROWD ?? 40);
 
 interface Expected {
   readonly name: string;
