@@ -1,0 +1,15 @@
+export const images = {
+  title: 'Images',
+  filter: 'Filter by name or id',
+  emptyTitle: 'No images yet',
+  emptyText: 'Pull one in a terminal; it shows up here at once.',
+  dangling: 'no name',
+  inUse: 'in use',
+  unused: 'unused',
+  remove: 'Remove',
+  removeTitle: 'Remove {name}?',
+  removeText: 'This frees up to {size}. It can be pulled or built again.',
+  copyRun: 'Copy a docker run line',
+  total: '{n} image, {size} | {n} images, {size}',
+  columns: { name: 'Name', id: 'Id', size: 'Size', use: 'Use', age: 'Created' },
+};

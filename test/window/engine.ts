@@ -1,0 +1,40 @@
+import { canRun, Testbed } from '../engine/testbed.ts';
+import { sshdMissing } from '../tunnel/sshd.ts';
+import { openTestApp, type TestApp } from './app.ts';
+import { browserMissing, openBrowser, type TestBrowser } from './browser.ts';
+import { built } from './built.ts';
+
+/** Why pages over the real engine can't be tested here. */
+export function engineMissing(): string | undefined {
+  return browserMissing() ?? sshdMissing() ?? (canRun ? undefined : 'the test bed needs root on Linux');
+}
+
+/** The window in Chromium, the app, the tunnel with a real sshd, and the real engine in the test bed behind it. */
+export interface EngineWindow extends AsyncDisposable {
+  bed: Testbed;
+  app: TestApp;
+  browser: TestBrowser;
+}
+
+/** Opens the window at its first page, connected. */
+export async function openEngineWindow(options: Parameters<typeof openBrowser>[0] = {}): Promise<EngineWindow> {
+  await built();
+  const bed = new Testbed();
+  await bed.start();
+  const app = await openTestApp(bed.socket);
+  const browser = await openBrowser(options);
+  await browser.page.goto(await app.link());
+  await browser.page.locator('[data-light=engine]').getByText('ready').waitFor({ timeout: 30_000 });
+  return {
+    bed,
+    app,
+    browser,
+    async [Symbol.asyncDispose]() {
+      await browser.close();
+      await app.close();
+      const left = (await bed.ok('ps', '-aq')).split('\n').filter(Boolean);
+      if (left.length > 0) await bed.ok('rm', '-f', ...left);
+      await bed[Symbol.asyncDispose]();
+    },
+  };
+}
