@@ -33,6 +33,7 @@ import { Networks } from './daemon/networks/networks.ts';
 import { Ports } from './daemon/networks/ports.ts';
 import { DEFAULT_MTU } from './daemon/networks/predefined.ts';
 import type { NetworkRecord } from './daemon/networks/record.ts';
+import { Authorization } from './daemon/plugins/authorization.ts';
 import { parseSize } from './daemon/sizes.ts';
 import { engineId } from './daemon/system/identity.ts';
 import type { Metric } from './daemon/system/metrics.ts';
@@ -75,6 +76,7 @@ const DEFAULT_SHUTDOWN_SECONDS = 15;
 export interface Engine {
   readonly routes: readonly Route[];
   readonly metrics: () => readonly Metric[];
+  readonly authorization: Authorization;
   /** Reads daemon.json again; throws for a bad one, and nothing has changed then. */
   reload(): Reloaded & { readonly config: DaemonConfig };
   /** Stops containers by their own rules, then the shim, and takes the network away; with live-restore all of them stay. */
@@ -256,6 +258,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
       ...buildRoutes(builds),
     ].map((entry) => afterPreload(entry, preloaded)),
     metrics: () => system.metrics(),
+    authorization: new Authorization(() => live.current['authorization-plugins'] ?? []),
     reload() {
       const reloaded = live.reload();
       system.publishReload();

@@ -15,6 +15,7 @@ import { parseOptions } from './options.ts';
 async function main(): Promise<void> {
   const options = parseOptions(process.argv.slice(2));
   const { config } = options;
+  if (options.command === 'fsck') return check(options.dataRoot, options.deep);
   // Its addresses and certificates belong to what can be wrong with a configuration.
   const listeners = new Listeners(options.hosts, config);
   if (options.validate) {
@@ -25,7 +26,8 @@ async function main(): Promise<void> {
   await listeners.refuseSecond();
   const metrics = config['metrics-addr'] ? new MetricsServer(config['metrics-addr']) : undefined;
   const engine = await startEngine(options);
-  const api = new ApiServer(engine.routes, { product: `Skiff/${VERSION} (linux)`, experimental: config.experimental });
+  const identity = { product: `Skiff/${VERSION} (linux)`, experimental: config.experimental };
+  const api = new ApiServer(engine.routes, identity, engine.authorization);
   await listeners.open(api);
   await metrics?.open(engine.metrics);
   log.info('API listening', { hosts: options.hosts.join(' '), version: VERSION });
@@ -37,6 +39,16 @@ async function main(): Promise<void> {
     listeners.close();
     metrics?.close();
   });
+}
+
+/** Ends with 0 for a consistent store, with 1 for findings, which it prints. */
+async function check(dataRoot: string, deep: boolean): Promise<void> {
+  // Only this command needs it: a start is not to wait for its module.
+  const { fsck } = await import('./fsck.ts');
+  const findings = await fsck(dataRoot, deep);
+  for (const finding of findings) console.log(finding);
+  console.log(findings.length === 0 ? 'consistent' : `${findings.length} findings`);
+  process.exitCode = findings.length === 0 ? 0 : 1;
 }
 
 function levelOf(config: DaemonConfig): 'debug' | 'info' | 'warning' | 'error' {

@@ -21,6 +21,10 @@ export interface EngineOptions {
   readonly hostFolders: string | undefined;
   /** Gets the line `ready` when the API answers. */
   readonly notify: string | undefined;
+  /** What to do instead of serving the API. */
+  readonly command: 'fsck' | undefined;
+  /** fsck reads every blob. */
+  readonly deep: boolean;
   /** Only check daemon.json. */
   readonly validate: boolean;
   readonly config: DaemonConfig;
@@ -28,7 +32,7 @@ export interface EngineOptions {
 
 /** Throws for an unknown option, and for a daemon.json that can't be followed. */
 export function parseOptions(argv: readonly string[]): EngineOptions {
-  const { values } = parseArgs({
+  const { values, positionals } = parseArgs({
     args: [...argv],
     options: {
       'data-root': { type: 'string', default: '/var/lib/skiff' },
@@ -41,7 +45,9 @@ export function parseOptions(argv: readonly string[]): EngineOptions {
       'host-folders': { type: 'string' },
       notify: { type: 'string' },
       validate: { type: 'boolean', default: false },
+      deep: { type: 'boolean', default: false },
     },
+    allowPositionals: true,
   });
   const config = readConfig(values['config-file']);
   const hosts = [...(values.host ?? []), ...(config.hosts ?? [])];
@@ -55,7 +61,15 @@ export function parseOptions(argv: readonly string[]): EngineOptions {
     hostChannel: values['host-channel'],
     hostFolders: values['host-folders'],
     notify: values.notify,
+    command: commandOf(positionals),
+    deep: values.deep,
     validate: values.validate,
     config,
   };
+}
+
+function commandOf(words: readonly string[]): 'fsck' | undefined {
+  if (words.length === 0) return undefined;
+  if (words.length === 1 && words[0] === 'fsck') return 'fsck';
+  throw new Error(`unknown command: ${words.join(' ')} (skiffd [options], skiffd [options] fsck [--deep])`);
 }

@@ -16,6 +16,7 @@ export class HttpContext implements Context {
   /** The connection was taken over by hijack(): no more HTTP on it. */
   taken = false;
   readonly #upgradeHead: Buffer | undefined;
+  #ahead: Buffer | undefined;
 
   /** @param upgradeHead bytes after the headers of a request with an Upgrade header; undefined for any other */
   constructor(request: IncomingMessage, response: ServerResponse, upgradeHead: Buffer | undefined) {
@@ -36,6 +37,17 @@ export class HttpContext implements Context {
     this.apiMinor = apiMinor;
   }
 
+  /** Reads a short JSON body before its handler does, which then gets the same bytes. Undefined for any other body. */
+  async readAhead(limit: number): Promise<Buffer | undefined> {
+    const { headers } = this.request;
+    const length = Number(headers['content-length'] ?? 0);
+    if (!/^application\/json/.test(headers['content-type'] ?? '') || length === 0 || length > limit) return undefined;
+    const chunks: Buffer[] = [];
+    for await (const chunk of this.#body()) chunks.push(chunk);
+    this.#ahead = Buffer.concat(chunks);
+    return this.#ahead;
+  }
+
   async json<T>(shape: Shape): Promise<T> {
     const value = await this.optionalJson<T>(shape);
     if (value === undefined) throw invalidParameter('invalid JSON: got EOF while reading request body');
@@ -51,6 +63,7 @@ export class HttpContext implements Context {
 
   /** The body. Node leaves the body of an upgrade request on the connection: it is read by its Content-Length. */
   #body(): AsyncIterable<Buffer> {
+    if (this.#ahead) return Readable.from([this.#ahead]);
     if (!this.#upgradeHead) return this.request;
     const length = Number(this.request.headers['content-length'] ?? 0);
     return this.#takeBytes(length);

@@ -2,10 +2,12 @@ import { createServer, type IncomingMessage, type Server, type ServerOptions, Se
 import { createServer as createTlsServer } from 'node:https';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import type { TlsOptions } from 'node:tls';
+import { TLSSocket, type TlsOptions } from 'node:tls';
 
+import type { Authorization } from '../daemon/plugins/authorization.ts';
 import { isKind, notFound } from '../errors.ts';
 import { log } from '../log.ts';
+import { holdBack } from './authorized-response.ts';
 import { errorBody, statusOf } from './errors.ts';
 import { HttpContext } from './http-context.ts';
 import { type Route, Router } from './router.ts';
@@ -28,14 +30,19 @@ export interface Identity {
 /** Requests may take as long as they like (attach, events, a build's context), but their headers may not. */
 const LIMITS: ServerOptions = { keepAliveTimeout: 60_000, requestTimeout: 0, headersTimeout: 30_000 };
 
+/** Longer bodies are not shown to authorization plugins (moby: maxBodySize of requests). */
+const AUTHORIZED_BODY_LIMIT = 1024 * 1024;
+
 /** The Docker Engine API over HTTP: finds the route, runs its handler, turns what it throws into an answer. */
 export class ApiServer {
   readonly #router: Router;
   readonly #headers: Record<string, string>;
+  readonly #authorization: Authorization | undefined;
 
-  constructor(routes: readonly Route[], identity: Identity) {
+  constructor(routes: readonly Route[], identity: Identity, authorization?: Authorization) {
     this.#router = new Router(routes);
     this.#headers = standardHeaders(identity);
+    this.#authorization = authorization;
   }
 
   /** A server ready to listen. */
@@ -74,6 +81,7 @@ export class ApiServer {
     for (const [name, value] of Object.entries(this.#headers)) response.setHeader(name, value);
     const context = new HttpContext(request, response, head);
     try {
+      if (this.#authorization?.active) await this.#authorize(this.#authorization, context, head !== undefined);
       const url = new URL(request.url ?? '/', 'http://engine');
       const { path, minor } = splitVersion(url.pathname);
       const match = this.#router.match(request.method ?? 'GET', path);
@@ -83,6 +91,25 @@ export class ApiServer {
     } catch (error) {
       this.#fail(context, request, error);
     }
+  }
+
+  /** An upgraded connection's answer isn't one that plugins could read: they decide by the request. */
+  async #authorize(authorization: Authorization, context: HttpContext, upgrades: boolean): Promise<void> {
+    const { request, response } = context;
+    const certificate = request.socket instanceof TLSSocket ? request.socket.getPeerCertificate() : undefined;
+    const asked = {
+      method: request.method ?? 'GET',
+      uri: request.url ?? '/',
+      headers: Object.fromEntries(Object.entries(request.headers).map(([name, value]) => [name, String(value)])),
+      body: await context.readAhead(AUTHORIZED_BODY_LIMIT),
+      user: String(certificate?.subject?.CN ?? ''),
+    };
+    await authorization.checkRequest(asked);
+    if (upgrades) return;
+    holdBack(response, {
+      check: (status, headers, body) => authorization.checkResponse(asked, { status, headers, body }),
+      refuse: (error) => context.reply(statusOf(error), errorBody(error)),
+    });
   }
 
   #fail(context: HttpContext, request: IncomingMessage, error: unknown): void {

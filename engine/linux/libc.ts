@@ -13,7 +13,12 @@ export const libc = <Result = number>(prototype: string) =>
     async: (...args: unknown[]) => void;
   };
 
-const names = new Map<number, string>(Object.entries(koffi.os.errno).map(([name, value]) => [value as number, name]));
+/** Second names of numbers; the first ones are those that errors carry. */
+const ALIASES = ['EWOULDBLOCK', 'EDEADLOCK', 'ENOTSUP'];
+
+const names = new Map<number, string>(
+  Object.entries(koffi.os.errno).flatMap(([name, value]) => (ALIASES.includes(name) ? [] : [[value as number, name]])),
+);
 const strerror = libc<string>('const char *strerror(int errnum)');
 
 /** A failed system call, shaped as Node's own: `code` is the errno name ('ENOENT'). */

@@ -40,6 +40,7 @@ export interface DaemonSettings {
   readonly debug?: boolean;
   readonly experimental?: boolean;
   readonly labels?: readonly string[];
+  readonly 'authorization-plugins'?: readonly string[];
   readonly 'live-restore'?: boolean;
   readonly 'log-driver'?: string;
   readonly 'registry-mirrors'?: readonly string[];
@@ -153,9 +154,9 @@ export class System {
       ],
       Plugins: {
         Volume: ['local'],
-        Network: ['bridge', 'host', 'null'],
-        Authorization: null,
-        Log: ['json-file', 'none'],
+        Network: ['bridge', 'host', 'ipvlan', 'macvlan', 'null'],
+        Authorization: config['authorization-plugins'] ?? null,
+        Log: ['json-file', 'local', 'none'],
       },
       MemoryLimit: true,
       SwapLimit: true,
