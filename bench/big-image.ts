@@ -23,12 +23,13 @@ const WORDS = Array.from({ length: 4_096 }, (_unused, index) =>
 
 /**
  * Writes an archive as `docker save` does, with plain layers.
+ * @param seed another one makes another image, which shares no layer with the first
  * @returns its path
  */
-export async function bigImage(folder: string, name: string, layers: number): Promise<string> {
+export async function bigImage(folder: string, name: string, layers: number, seed: number): Promise<string> {
   const work = join(folder, `${name}-layers`);
   mkdirSync(work, { recursive: true });
-  const random = new Random(layers);
+  const random = new Random(seed);
   const paths: string[] = [];
   for (let layer = 0; layer < layers; layer++) {
     const path = join(work, `${layer}.tar`);

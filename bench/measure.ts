@@ -1,6 +1,9 @@
 import type { Peer } from './peers.ts';
 
-/** One row of a table: `before` and `after` frame all rounds, `prepare` and `tidy` each one; only `work` is measured. */
+/**
+ * One row of a table: `before` and `after` frame all rounds, `prepare` and `tidy` each one; only `work` is measured. Rounds count from
+ * 0, which warms up.
+ */
 export interface Case {
   readonly name: string;
   /** Against dockerd, as docs/benchmarks say. */
@@ -8,9 +11,9 @@ export interface Case {
   /** Fewer rounds for what takes seconds. */
   readonly rounds?: number;
   before?(peer: Peer): unknown;
-  prepare?(peer: Peer): unknown;
-  work(peer: Peer): unknown;
-  tidy?(peer: Peer): unknown;
+  prepare?(peer: Peer, round: number): unknown;
+  work(peer: Peer, round: number): unknown;
+  tidy?(peer: Peer, round: number): unknown;
   after?(peer: Peer): unknown;
 }
 
@@ -21,14 +24,13 @@ export const median = (values: readonly number[]): number =>
 export async function measure(one: Case, peers: readonly Peer[], rounds: number): Promise<void> {
   const times = peers.map((): number[] => []);
   for (const peer of peers) await one.before?.(peer);
-  // The first round warms up and does not count.
-  for (let round = -1; round < Math.min(rounds, one.rounds ?? rounds); round++) {
+  for (let round = 0; round <= Math.min(rounds, one.rounds ?? rounds); round++) {
     for (const [index, peer] of peers.entries()) {
-      await one.prepare?.(peer);
+      await one.prepare?.(peer, round);
       const start = performance.now();
-      await one.work(peer);
-      if (round >= 0) times[index]!.push(performance.now() - start);
-      await one.tidy?.(peer);
+      await one.work(peer, round);
+      if (round > 0) times[index]!.push(performance.now() - start);
+      await one.tidy?.(peer, round);
     }
   }
   for (const peer of peers) await one.after?.(peer);

@@ -5,9 +5,9 @@ import { setTimeout as delay } from 'node:timers/promises';
 
 import { ensureVmImage } from '../resources/vm/image.ts';
 import { buildEngine } from '../scripts/build-engine.ts';
-import { bigImage } from './big-image.ts';
 import { CONTAINER_CASES } from './cases/containers.ts';
 import { imageCases } from './cases/images.ts';
+import { FreshDisk } from './fresh-disk.ts';
 import { measure, printRow } from './measure.ts';
 import { api, docker, idOf, memoryOf, type Peer, startDockerd, startRegistries, startSkiff } from './peers.ts';
 
@@ -43,13 +43,15 @@ async function memory(peers: readonly Peer[]): Promise<void> {
 }
 
 const scratch = mkdtempSync(join(tmpdir(), 'skiff-bench-'));
+const disks = ['skiff', 'dockerd'].map((name) => new FreshDisk(join(scratch, name)));
+const [ownDisk, peersDisk] = disks.map(({ folder }) => folder);
 const peers: Peer[] = [];
 let registries: Awaited<ReturnType<typeof startRegistries>> | undefined;
 try {
   await buildEngine();
   const image = await ensureVmImage();
-  peers.push(await startSkiff(scratch, image.rootTree));
-  const dockerd = await startDockerd(scratch);
+  peers.push(await startSkiff(ownDisk!, image.rootTree));
+  const dockerd = await startDockerd(peersDisk!);
   if (dockerd) {
     peers.push(dockerd);
     docker(dockerd, 'load', '-q', '-i', join(image.rootTree, 'usr/share/skiff/images/welcome.tar'));
@@ -58,15 +60,10 @@ try {
   await memory(peers);
   for (const one of CONTAINER_CASES) if (chosen(one.name)) await measure(one, peers, ROUNDS);
   registries = await startRegistries(scratch, peers);
-  const archives = [
-    { name: 'bench-one', layers: 1, words: '135 MB', goals: { load: 0.5, pull: 0.5 } },
-    { name: 'bench-ten', layers: 10, words: '135 MB in 10 layers', goals: { load: 0.4, pull: 0.4 } },
-  ].map((archive) => ({ ...archive, path: join(scratch, `${archive.name}.tar`) }));
-  const rows = imageCases(archives, registries.host).filter(({ name }) => chosen(name));
-  if (rows.length > 0) for (const { name, layers } of archives) await bigImage(scratch, name, layers);
-  for (const one of rows) await measure(one, peers, ROUNDS);
+  for (const one of imageCases(scratch, registries.host)) if (chosen(one.name)) await measure(one, peers, ROUNDS);
 } finally {
   await registries?.stop();
   for (const peer of peers) await peer.stop();
+  for (const disk of disks) disk.remove();
   rmSync(scratch, { recursive: true, force: true, maxRetries: 5 });
 }
