@@ -1,6 +1,5 @@
 import { createRouter, createWebHashHistory } from 'vue-router';
-import ContainerPage from './pages/ContainerPage.vue';
-import ContainersPage from './pages/ContainersPage.vue';
+import ContainersPage from './pages/containers/ContainersPage.vue';
 import ImagesPage from './pages/ImagesPage.vue';
 import SettingsPage from './pages/SettingsPage.vue';
 
@@ -15,7 +14,19 @@ export const router = createRouter({
   history: createWebHashHistory(),
   routes: [
     { path: '/containers', name: 'containers', component: ContainersPage },
-    { path: '/containers/:id', name: 'container', component: ContainerPage, props: true },
+    { path: '/containers/new', name: 'create-container', component: () => import('./pages/containers/CreatePage.vue') },
+    {
+      path: '/containers/:id/:tab?',
+      name: 'container',
+      component: () => import('./pages/containers/ContainerPage.vue'),
+      props: true,
+    },
+    {
+      path: '/projects/:project',
+      name: 'project',
+      component: () => import('./pages/containers/ProjectPage.vue'),
+      props: true,
+    },
     { path: '/images', name: 'images', component: ImagesPage },
     { path: '/settings', name: 'settings', component: SettingsPage },
     { path: '/:rest(.*)*', redirect: '/containers' },

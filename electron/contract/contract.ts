@@ -1,4 +1,5 @@
-import type { ContainerRow, EngineInfo, EngineNews, ImageRow, LogChunk, LogRequest } from './engine.ts';
+import type { ContainersContract } from './containers.ts';
+import type { EngineInfo, EngineNews, ImageRow } from './engine.ts';
 import type { Effect, Settings } from './settings.ts';
 import type { AppInfo, AppState, BootTiming, MachineFigures } from './state.ts';
 
@@ -36,14 +37,7 @@ export interface Contract {
     ping(): Promise<number>;
     news(): AsyncIterable<EngineNews>;
   };
-  containers: {
-    list(): Promise<ContainerRow[]>;
-    start(id: string): Promise<void>;
-    stop(id: string): Promise<void>;
-    restart(id: string): Promise<void>;
-    remove(id: string, options: { force: boolean; volumes: boolean }): Promise<void>;
-    logs(id: string, request: LogRequest): AsyncIterable<LogChunk>;
-  };
+  containers: ContainersContract;
   images: {
     list(): Promise<ImageRow[]>;
     remove(id: string, options: { force: boolean }): Promise<void>;

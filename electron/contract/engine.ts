@@ -80,10 +80,12 @@ export type EngineNews =
   | { kind: 'resync' };
 
 export interface LogRequest {
-  /** lines from the end to begin with */
-  tail: number;
+  /** lines from the end to begin with; 'all': the whole log */
+  tail: number | 'all';
   follow: boolean;
   timestamps: boolean;
+  /** only lines up to this time, RFC 3339 with nanoseconds as the log's own timestamps */
+  until?: string;
 }
 
 /** A piece of a container's log: whole lines are not promised, the order is. */

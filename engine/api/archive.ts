@@ -7,6 +7,9 @@ import { writeAll } from './stream.ts';
 
 const STAT_HEADER = 'X-Docker-Container-Path-Stat';
 
+/** Asked for in `Accept`, a directory is answered as a list of what is in it; other engines answer with a tar. */
+const LISTING_TYPE = 'application/vnd.skiff.directory+json';
+
 const encodeStat = (stat: PathStat): string => Buffer.from(JSON.stringify(stat)).toString('base64');
 
 function pathOf(context: Context): string {
@@ -25,6 +28,12 @@ export function archiveRoutes(containers: Containers): Route[] {
       context.empty(200);
     }),
     route('GET', '/containers/{name}/archive', async (context) => {
+      if (context.request.headers.accept === LISTING_TYPE) {
+        const entries = await containers.listDirectory(name(context), pathOf(context));
+        context.response.setHeader('Content-Type', LISTING_TYPE);
+        context.response.end(JSON.stringify(entries));
+        return;
+      }
       await containers.readArchive(name(context), pathOf(context), context.signal, async (stat, tar) => {
         context.response.setHeader(STAT_HEADER, encodeStat(stat));
         await writeAll(context.stream('application/x-tar'), tar);

@@ -4,10 +4,10 @@ import type { ContainerRow } from '../../electron/contract/engine.ts';
 import { link } from '../link/link.ts';
 import { useLiveList } from './live-list.ts';
 
-export type ContainerAction = 'start' | 'stop' | 'restart' | 'remove';
+export type ContainerAction = 'start' | 'stop' | 'restart' | 'pause' | 'unpause' | 'kill' | 'remove';
 
 /** Actions that change nothing that the list shows. */
-const QUIET = /^(exec_|attach|resize|top|export|archive-path)/;
+const QUIET = /^(exec_|attach|resize|top|export|archive-path|extract-to-dir)/;
 
 export const useContainersStore = defineStore('containers', () => {
   const list = useLiveList(

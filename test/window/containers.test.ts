@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { seriousViolations } from './axe.ts';
 import { type EngineWindow, engineMissing, openEngineWindow } from './engine.ts';
 import { see } from './scenarios.ts';
 
@@ -16,6 +17,7 @@ describe.skipIf(skip)(`containers in the window${skip ? `, skipped: ${skip}` : '
     const { bed, browser } = open;
     await bed.ok('run', '-d', '--name', 'web', IMAGE);
     await see(browser.page, 'web');
+    expect(await seriousViolations(browser.page)).toEqual([]);
     expect(browser.complaints).toEqual([]);
   });
 });

@@ -95,6 +95,7 @@ export class FakeEngine {
     else if (path === '/images/json') json(this.images.map(listedImage));
     else if (path.startsWith('/images/')) this.#removeImage(decodeURIComponent(path.slice(8)), json);
     else if (!found) json({ message: `No such container: ${id}` }, 404);
+    else if (verb === 'stats') json({ read: '0001-01-01T00:00:00Z' });
     else if (verb === 'json') json({ Id: found.id, Config: { Tty: false } });
     else if (verb === 'logs') this.#sendLog(response, found);
     else this.#change(found, verb || 'remove', response);

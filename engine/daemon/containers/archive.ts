@@ -1,4 +1,4 @@
-import { closeSync, constants, fstatSync, lstatSync, readlinkSync, type Stats } from 'node:fs';
+import { closeSync, constants, fstatSync, lstatSync, readdirSync, readlinkSync, type Stats } from 'node:fs';
 import { basename, dirname, join, normalize } from 'node:path';
 
 import { forbidden, hasCode, invalidParameter, notFound } from '../../errors.ts';
@@ -194,6 +194,41 @@ export function readArchive(
       }
     }),
   );
+}
+
+/**
+ * What is in a directory, without what is below it: Skiff's own window asks for it (docs/api.md), since Docker's API can only
+ * send the whole tree. Link targets are as they are written.
+ */
+export function listDirectory(parts: ContainerParts, reference: string, path: string): Promise<PathStat[]> {
+  const container = parts.registry.get(reference);
+  return orMissing(
+    reference,
+    path,
+    withFiles(parts, container, async (root) => {
+      const place = root.locate(absolute(path));
+      try {
+        if (!fstatSync(place).isDirectory()) throw invalidParameter(`${path} is not a directory`);
+        const names = readdirSync(`/proc/self/fd/${place}`);
+        return names.map((name) => entryView(place, name)).filter((entry) => entry !== undefined);
+      } finally {
+        closeSync(place);
+      }
+    }),
+  );
+}
+
+/** Undefined for what has gone between the listing and the look at it. */
+function entryView(directory: number, name: string): PathStat | undefined {
+  const at = `/proc/self/fd/${directory}/${name}`;
+  try {
+    const stat = lstatSync(at);
+    const linkTarget = stat.isSymbolicLink() ? readlinkSync(at) : '';
+    return { name, size: stat.size, mode: goMode(stat), mtime: stat.mtime.toISOString(), linkTarget };
+  } catch (error) {
+    if (hasCode(error, 'ENOENT')) return undefined;
+    throw error;
+  }
 }
 
 export interface WriteArchiveOptions {

@@ -10,7 +10,14 @@ import type { NetworkUsers } from '../networks/networks.ts';
 import type { NetworkRecord } from '../networks/record.ts';
 import { parseUntil } from '../times.ts';
 import type { VolumeUsers } from '../volumes/volumes.ts';
-import { type PathStat, readArchive, statPath, type WriteArchiveOptions, writeArchive } from './archive.ts';
+import {
+  listDirectory,
+  type PathStat,
+  readArchive,
+  statPath,
+  type WriteArchiveOptions,
+  writeArchive,
+} from './archive.ts';
 import { type CommitOptions, commitContainer } from './commit.ts';
 import { connectContainer, disconnectContainer } from './connect.ts';
 import type { Container, WaitResult } from './container.ts';
@@ -304,6 +311,10 @@ export class Containers {
 
   async statPath(reference: string, path: string): Promise<PathStat> {
     return statPath(this.#parts, reference, path);
+  }
+
+  async listDirectory(reference: string, path: string): Promise<PathStat[]> {
+    return listDirectory(this.#parts, reference, path);
   }
 
   async readArchive(

@@ -74,6 +74,11 @@ export const frame = {
     connecting: 'Connecting …',
   },
   common: {
+    sortBy: 'Sort by {column}',
+    ascending: 'ascending',
+    descending: 'descending',
+    columns: 'Columns',
+    selectAll: 'Select all',
     cancel: 'Cancel',
     copy: 'Copy',
     copied: 'Copied',

@@ -10,4 +10,10 @@ export const logs = {
   ended: 'The log has ended.',
   dropped: '{n} earlier lines are not kept here.',
   region: 'Log of {name}',
+  wrap: 'Wrap',
+  regex: 'Regular expression',
+  save: 'Save the whole log',
+  earlier: 'Load earlier lines',
+  invalid: 'not a regular expression',
+  slow: 'this expression takes too long',
 };

@@ -12,4 +12,10 @@ export const logs: Words['logs'] = {
   ended: '日志已结束。',
   dropped: '更早的 {n} 行未保留在此。',
   region: '{name} 的日志',
+  wrap: '自动换行',
+  regex: '正则表达式',
+  save: '保存完整日志',
+  earlier: '加载更早的行',
+  invalid: '无效的正则表达式',
+  slow: '该表达式耗时过长',
 };

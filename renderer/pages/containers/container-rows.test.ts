@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { ContainerRow } from '../../electron/contract/engine.ts';
+import type { ContainerRow } from '../../../electron/contract/engine.ts';
 import { listRows } from './container-rows.ts';
 
 function container(name: string, more: Partial<ContainerRow> = {}): ContainerRow {
@@ -20,7 +20,14 @@ function container(name: string, more: Partial<ContainerRow> = {}): ContainerRow
   };
 }
 
-const all = { filter: '', runningOnly: false, folded: new Set<string>() };
+const all = {
+  filter: '',
+  runningOnly: false,
+  folded: new Set<string>(),
+  sort: 'name' as const,
+  descending: false,
+  usage: new Map(),
+};
 const shown = (rows: ReturnType<typeof listRows>) =>
   rows.map((row) => (row.kind === 'group' ? `[${row.project}]` : row.container.name));
 
@@ -38,11 +45,16 @@ describe('the rows of the container list', () => {
     expect(shown(rows)).toEqual(['[a]', 'a-1', '[b]', 'b-db', 'b-web', 'x']);
   });
 
-  test('single containers are listed newest first', () => {
-    expect(shown(listRows([container('old', { createdAt: 1 }), container('new', { createdAt: 2 })], all))).toEqual([
-      'new',
-      'old',
-    ]);
+  test('the order is by name with numbers as numbers, by age or by figures, both ways', () => {
+    const rows = [
+      container('web-10', { createdAt: 3 }),
+      container('web-2', { createdAt: 2 }),
+      container('a', { createdAt: 1 }),
+    ];
+    expect(shown(listRows(rows, all))).toEqual(['a', 'web-2', 'web-10']);
+    expect(shown(listRows(rows, { ...all, sort: 'age' }))).toEqual(['web-10', 'web-2', 'a']);
+    const usage = new Map([['web-2', { id: 'web-2', cpuPercent: 7, memoryBytes: 1, memoryLimitBytes: 2 }]]);
+    expect(shown(listRows(rows, { ...all, sort: 'cpu', descending: true, usage }))[0]).toBe('web-2');
   });
 
   test('a folded project hides its containers and still counts them', () => {

@@ -1,5 +1,5 @@
 import type Dockerode from 'dockerode';
-import type { LogChunk, LogRequest } from '../contract/engine.ts';
+import type { LogChunk, LogRequest } from '../../contract/engine.ts';
 
 /** Longer pieces are split, so that one chatty container does not make messages of unbounded size. */
 const LONGEST_CHUNK = 64 * 1024;
@@ -14,7 +14,8 @@ export async function* logStream(
   const options = {
     stdout: true,
     stderr: true,
-    tail: request.tail,
+    tail: request.tail as number,
+    ...(request.until ? { until: request.until as unknown as number } : {}),
     timestamps: request.timestamps,
     abortSignal: signal,
   };

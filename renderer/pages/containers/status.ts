@@ -1,4 +1,4 @@
-import type { ContainerRow } from '../../electron/contract/engine.ts';
+import type { ContainerRow } from '../../../electron/contract/engine.ts';
 
 /** The dot of a container. Docker puts health and exit code into its sentence only. */
 export function statusTone({ status, statusText }: ContainerRow): 'good' | 'busy' | 'bad' | 'off' {
