@@ -208,10 +208,8 @@ export class Uploads {
     upload.timer.refresh();
     upload.left -= bytes.length;
     // Waits while the engine is behind; an upload that fails must not wait for it for ever.
-    await Promise.race([
-      new Promise<void>((done) => upload.entry.write(Buffer.from(bytes), () => done())),
-      upload.done,
-    ]);
+    if (upload.entry.write(Buffer.from(bytes))) return;
+    await Promise.race([new Promise<void>((done) => upload.entry.once('drain', done)), upload.done]);
   }
 
   async end(key: unknown): Promise<void> {
