@@ -99,12 +99,15 @@ describe.skipIf(skip)(`containers in the window${skip ? `, skipped: ${skip}` : '
     ];
     await run('shop-web-1', label('web'));
     await run('shop-db-1', label('db'));
+    await page.getByText('2 of 2 running').waitFor();
     await button('Stop: shop').click();
     await is('shop-web-1', 'exited');
     await is('shop-db-1', 'exited');
+    await page.getByText('0 of 2 running').waitFor();
     await button('Start: shop').click();
     await is('shop-web-1', 'running');
     await is('shop-db-1', 'running');
+    await page.getByText('2 of 2 running').waitFor();
     await button('Remove: shop').click();
     await page.getByText('Remove all containers of shop?').waitFor();
     await page.locator('[data-confirm]').click();
@@ -117,6 +120,8 @@ describe.skipIf(skip)(`containers in the window${skip ? `, skipped: ${skip}` : '
     await run('many-2');
     await page.getByPlaceholder('Filter by name').fill('many-');
     await page.locator('[data-row="1"]').waitFor();
+    await button('Stop: many-1').waitFor();
+    await button('Stop: many-2').waitFor();
     await page.locator('[data-row="0"]').focus();
     await page.keyboard.press('Space');
     await page.keyboard.press('ArrowDown');
@@ -212,6 +217,7 @@ describe.skipIf(skip)(`containers in the window${skip ? `, skipped: ${skip}` : '
     ];
     await run('duo-a-1', label('a'), ['sh', '-c', 'echo from-a; sleep 1000']);
     await run('duo-b-1', label('b'), ['sh', '-c', 'echo from-b; sleep 1000']);
+    await page.getByText('2 of 2 running').waitFor();
     await button('Logs: duo').click();
     await page.getByRole('log').getByText('from-a').waitFor();
     await page.getByRole('log').getByText('from-b').waitFor();
@@ -230,7 +236,9 @@ describe.skipIf(skip)(`containers in the window${skip ? `, skipped: ${skip}` : '
     await page.keyboard.type('stty size; echo $((6*7))-done\n');
     await screen('42-done');
     const text = await page.locator('.xterm-rows').textContent();
-    const [rows = 0, columns = 0] = (/(\d+) (\d+)/.exec(text?.replaceAll('\u00a0', ' ') ?? '') ?? []).slice(1).map(Number);
+    const [rows = 0, columns = 0] = (/(\d+) (\d+)/.exec(text?.replaceAll('\u00a0', ' ') ?? '') ?? [])
+      .slice(1)
+      .map(Number);
     expect(rows).toBeGreaterThan(15);
     expect(columns).toBeGreaterThan(60);
     await page.getByRole('tab', { name: 'Inspect' }).click();
@@ -297,7 +305,8 @@ describe.skipIf(skip)(`containers in the window${skip ? `, skipped: ${skip}` : '
     const id = await run('busy', [], ['sh', '-c', 'while :; do :; done']);
     await go(`/containers/${id}/stats`);
     await vi.waitFor(
-      async () => expect(Number.parseFloat((await page.locator('[data-figure=cpu]').textContent()) ?? '')).toBeGreaterThan(5),
+      async () =>
+        expect(Number.parseFloat((await page.locator('[data-figure=cpu]').textContent()) ?? '')).toBeGreaterThan(5),
       soon,
     );
     await page.locator('.uplot canvas').first().waitFor();
