@@ -255,19 +255,23 @@ export class Containers {
     const process = await this.execs.attach(exec);
     const client = open();
     const stdin = exec.request.AttachStdin ?? false;
+    // Why it could not start has to be in the connection before a bridge without a process ends it.
+    const told = Promise.withResolvers<void>();
     const done = bridge(client, process, {
       stdin,
       detach: exec.request.Tty && stdin ? detach : undefined,
       onDetach: () => publish(this.#parts, exec.container, 'exec_detach', { execID: exec.id }),
-      until: exec.exited,
+      until: Promise.all([exec.exited, told.promise]),
     });
     try {
       await this.execs.start(exec, size);
+      told.resolve();
     } catch (error) {
-      process.destroy();
       // The connection has been taken over: the reason goes into it, as dockerd does.
       const reason = `${(error as Error).message}\r\n`;
       client.end(exec.request.Tty ? reason : frame('stdout', reason));
+      told.resolve();
+      process.destroy();
       throw error;
     }
     await done;
