@@ -266,7 +266,8 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
     },
     async shutDown() {
       await builds.shutDown();
-      ending = live.current['live-restore'] === true;
+      // A machine that powers off (init says so with this file) takes its containers along: they get their stop signals.
+      ending = live.current['live-restore'] === true && !existsSync(join(execRoot, 'stopping'));
       if (ending) {
         // Shim, containers, their network and ports stay; the next engine takes them over.
         shim.close();

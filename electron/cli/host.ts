@@ -7,6 +7,7 @@ import { openMachine } from '../machine/machine.ts';
 import { createClient } from '../rpc/client.ts';
 import { openHost } from '../services/host.ts';
 import { appVersion } from '../services/locations.ts';
+import { machineResources } from '../services/settings.ts';
 import { bootImage } from '../services/vm-image.ts';
 import { dockerHost, engineSocketPath, skiffHome } from '../tunnel/socket-path.ts';
 import { webShell } from '../web/shell.ts';
@@ -27,11 +28,9 @@ const host = await openHost({
     openMachine({
       home,
       image: await bootImage(say),
-      cpus: settings.cpus || undefined,
-      memoryMb: settings.memoryMb || undefined,
-      diskGb: settings.diskGb,
-      sharedFolders: settings.sharedFolders,
+      ...machineResources(settings),
     }),
+  image: () => bootImage(say),
   openWeb: web.openWeb,
   onQuit: () => void end(),
 });

@@ -2,136 +2,175 @@
 import { spawn } from 'node:child_process';
 import { parseArgs } from 'node:util';
 import type { Client } from '../contract/contract.ts';
-import type { AppState } from '../contract/state.ts';
+import type { AppState, MachineFigures } from '../contract/state.ts';
 import { AppError, createClient } from '../rpc/client.ts';
 import { joinHost } from '../services/join-host.ts';
 import { appVersion } from '../services/locations.ts';
-import { answers } from '../tunnel/listen.ts';
-import { appSocketPath, dockerHost, engineSocketPath, skiffHome } from '../tunnel/socket-path.ts';
+import { engineSocketPath, skiffHome } from '../tunnel/socket-path.ts';
 import { ensureHost } from './background.ts';
 import { openInBrowser } from './browser.ts';
+import {
+  type Command,
+  type CommandContext,
+  DONE,
+  FAILED,
+  NOT_RUNNING,
+  positional,
+  quit,
+  USAGE,
+  UsageError,
+  withApp,
+} from './command.ts';
+import { completion } from './completion.ts';
+import { diagnose, disk, reset, snapshot, updateImage } from './machine-commands.ts';
+import { config, context, env } from './settings-commands.ts';
 import { startMachine } from './start-machine.ts';
-import { HELP, stateLines } from './words.ts';
-
-const DONE = 0;
-const FAILED = 1;
-const USAGE = 2;
-const NOT_RUNNING = 3;
+import { figureLines, HELP, stateLines } from './words.ts';
 
 const home = skiffHome();
 const socketPath = engineSocketPath(home);
-const say = (line: string) => console.log(line);
 
-const commands: Record<string, (args: string[]) => Promise<number> | number> = {
-  async start() {
+const commands: Record<string, Command> = {
+  async start({ args, say, json, answer }) {
+    positional(args);
     const client = createClient(await (await ensureHost(home)).connect());
-    await startMachine(client, socketPath, say);
+    const report = await startMachine(client, socketPath, say);
+    if (json) answer({ running: true, socketPath, ...report }, []);
     return DONE;
   },
-  async stop() {
+  stop(given) {
+    positional(given.args);
     return withApp(
+      given,
       async (client) => {
-        await client.app.quit();
-        // The socket goes last: then everything is closed and a new start finds nothing in its way.
-        while (await answers(appSocketPath(home))) await new Promise((done) => setTimeout(done, 50));
+        await quit(client, home);
+        given.answer({ running: false }, []);
         return DONE;
       },
       'Skiff is not running.',
       DONE,
     );
   },
-  async restart() {
-    return withApp(async (client) => {
+  restart(given) {
+    positional(given.args);
+    return withApp(given, async (client) => {
       await client.machine.stop();
-      await startMachine(client, socketPath, say);
+      const report = await startMachine(client, socketPath, given.say);
+      if (given.json) given.answer({ running: true, socketPath, ...report }, []);
       return DONE;
     });
   },
-  async status(args) {
-    const { values } = parseArgs({ args, options: { json: { type: 'boolean' } } });
+  async status({ args, answer }) {
+    positional(args);
     const host = await joinHost(home);
     if (!host) {
-      say(values.json ? JSON.stringify({ running: false, home, socketPath }) : 'Skiff is not running.');
+      answer({ running: false, home, socketPath }, 'Skiff is not running.');
       return NOT_RUNNING;
     }
     const client = createClient(await host.connect());
     const [info, state] = [await client.app.info(), await presentState(client)];
-    if (values.json) say(JSON.stringify({ running: true, ...info, ...state }, undefined, 2));
-    else for (const line of [...stateLines(state), `socket    ${info.socketPath}`]) say(line);
+    const figures = await presentFigures(client, state);
+    answer({ running: true, ...info, ...state, figures }, [
+      ...stateLines(state),
+      ...(figures ? figureLines(figures) : []),
+      `socket    ${info.socketPath}`,
+    ]);
     return state.engine.kind === 'ready' ? DONE : NOT_RUNNING;
   },
-  async open() {
-    return withApp(async (client) => {
+  open(given) {
+    positional(given.args);
+    return withApp(given, async (client) => {
       const { url } = await client.app.openWeb();
-      say(url);
+      given.answer({ url }, url);
       openInBrowser(url);
       return DONE;
     });
   },
-  async logs(args) {
-    const { values } = parseArgs({ args, options: { lines: { type: 'string', short: 'n', default: '200' } } });
-    return withApp(async (client) => {
-      for (const line of await client.app.consoleLog(Number(values.lines))) say(line);
+  logs(given) {
+    const options = { lines: { type: 'string', short: 'n', default: '200' } } as const;
+    const { values } = parseArgs({ args: given.args, options });
+    return withApp(given, async (client) => {
+      const lines = await client.app.consoleLog(Number(values.lines));
+      given.answer(lines, lines);
       return DONE;
     });
   },
-  async ssh(args) {
-    return withApp(async (client) => {
+  ssh(given) {
+    return withApp(given, async (client) => {
       const [command = 'ssh', ...options] = await client.machine.sshCommand();
-      const child = spawn(command, [...options, ...args], { stdio: 'inherit' });
+      const child = spawn(command, [...options, ...given.args], { stdio: 'inherit' });
       return new Promise<number>((done, fail) => {
         child.once('error', fail);
         child.once('exit', (code) => done(code ?? FAILED));
       });
     });
   },
-  env() {
-    say(`export DOCKER_HOST=${dockerHost(socketPath)}`);
+  env,
+  config,
+  context,
+  disk,
+  snapshot,
+  reset,
+  diagnose,
+  'update-image': updateImage,
+  completion,
+  version({ answer }) {
+    answer({ version: appVersion() }, appVersion());
     return DONE;
   },
-  version() {
-    say(appVersion());
-    return DONE;
-  },
-  help() {
-    say(HELP);
+  help({ answer }) {
+    answer({ help: HELP }, HELP);
     return DONE;
   },
 };
-
-async function withApp(
-  use: (client: Client) => Promise<number>,
-  absent = 'Skiff is not running; `skiff start` starts it.',
-  code = NOT_RUNNING,
-): Promise<number> {
-  const host = await joinHost(home);
-  if (!host) {
-    console.error(absent);
-    return code;
-  }
-  return use(createClient(await host.connect()));
-}
 
 async function presentState(client: Client): Promise<AppState> {
   for await (const state of client.app.state()) return state;
   throw new Error('Skiff told no state.');
 }
 
+async function presentFigures(client: Client, { machine }: AppState): Promise<MachineFigures | undefined> {
+  if (machine.kind !== 'running' && machine.kind !== 'degraded') return undefined;
+  for await (const figures of client.machine.figures(1_000, AbortSignal.timeout(5_000))) return figures;
+  return undefined;
+}
+
+/** `--json` may stand anywhere, except in what `ssh` runs in the machine. */
+function contextFor(name: string, given: string[]): CommandContext {
+  const json = name !== 'ssh' && given.includes('--json');
+  const print = (lines: string | readonly string[]) => {
+    for (const line of typeof lines === 'string' ? [lines] : lines) console.log(line);
+  };
+  return {
+    home,
+    json,
+    args: json ? given.filter((arg) => arg !== '--json') : given,
+    say: (line) => {
+      if (!json) console.log(line);
+    },
+    answer: (value, lines) => print(json ? JSON.stringify(value, undefined, 2) : lines),
+  };
+}
+
 async function run(): Promise<number> {
-  const [name = 'help', ...args] = process.argv.slice(2);
-  const command =
-    commands[name.replace(/^--?(help|version|h|v)$/, (_, flag: string) => (flag[0] === 'h' ? 'help' : 'version'))];
-  if (!command) {
+  const [given = 'help', ...args] = process.argv.slice(2);
+  const name = given.replace(/^--?(help|version|h|v)$/, (_, flag: string) => (flag[0] === 'h' ? 'help' : 'version'));
+  const context = contextFor(name, args);
+  if (!Object.hasOwn(commands, name)) {
     console.error(`skiff: unknown command “${name}”\n\n${HELP}`);
     return USAGE;
   }
   try {
-    return await command(args);
+    return await commands[name]!(context);
   } catch (error) {
-    console.error(`skiff ${name}: ${(error as Error).message}`);
-    if (error instanceof AppError && error.hint) console.error(error.hint);
-    if (error instanceof AppError && error.detail) console.error(error.detail);
-    return (error as { code?: string }).code?.startsWith('ERR_PARSE_ARGS') ? USAGE : FAILED;
+    const { message, code } = error as Error & { code?: string };
+    const { hint = '', detail = '' } = error instanceof AppError ? error : {};
+    if (context.json) console.error(JSON.stringify({ error: { message, hint, detail } }));
+    else {
+      console.error(`skiff ${name}: ${message}`);
+      for (const line of [hint, detail]) if (line) console.error(line);
+    }
+    return error instanceof UsageError || code?.startsWith('ERR_PARSE_ARGS') ? USAGE : FAILED;
   }
 }
 

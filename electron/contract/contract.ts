@@ -1,5 +1,6 @@
 import type { ContainersContract } from './containers.ts';
 import type { EngineInfo, EngineNews, ImageRow } from './engine.ts';
+import type { DiskChange, DockerContextState, SnapshotRow } from './machine-care.ts';
 import type { Effect, Settings } from './settings.ts';
 import type { AppInfo, AppState, BootTiming, MachineFigures } from './state.ts';
 
@@ -19,6 +20,8 @@ export interface Contract {
     consoleLog(lines: number): Promise<string[]>;
     /** Serves the window to a browser of this computer; the token in the URL is good for one visit. */
     openWeb(): Promise<{ url: string }>;
+    /** Writes logs, versions, states and settings, without secrets, into one zip file. */
+    diagnose(): Promise<{ path: string }>;
     /** Stops the machine and ends the app. */
     quit(): Promise<void>;
   };
@@ -30,6 +33,31 @@ export interface Contract {
     figures(everyMs: number): AsyncIterable<MachineFigures>;
     /** for `skiff ssh`: the command line that logs in to the guest */
     sshCommand(): Promise<string[]>;
+    /** Gives what the guest no longer uses back to the host's disk. The machine has to run. */
+    compact(): Promise<DiskChange>;
+    /** Enlarges the data disk, at once when the machine runs. */
+    grow(diskGb: number): Promise<void>;
+    /** Moves the data disk into another folder of this computer; stops the machine meanwhile. */
+    moveDisk(folder: string): Promise<void>;
+    /** Removes all that is in the machine; with `keepImages` all but the images. */
+    reset(options: { keepImages: boolean }): Promise<void>;
+    /** Looks for a newer VM image, and restarts a running machine with it. */
+    updateImage(): Promise<{ version: string; changed: boolean }>;
+  };
+  /** All engine state (images, containers, volumes) at one time; only while the machine is stopped. */
+  snapshots: {
+    list(): Promise<SnapshotRow[]>;
+    create(name: string): Promise<void>;
+    restore(name: string): Promise<void>;
+    remove(name: string): Promise<void>;
+  };
+  /** Docker's own context `skiff`, which points its command at our socket. */
+  context: {
+    state(): Promise<DockerContextState>;
+    create(): Promise<void>;
+    /** creates it when there is none */
+    use(): Promise<void>;
+    remove(): Promise<void>;
   };
   engine: {
     info(): Promise<EngineInfo>;

@@ -14,6 +14,8 @@ export interface Settings {
   startMachineWithApp: boolean;
   /** a `docker` command starts a stopped machine */
   wakeOnConnect: boolean;
+  /** stop a machine that nobody has used for so many minutes; 0: never */
+  idleStopMinutes: number;
   theme: 'system' | 'light' | 'dark';
   /** empty: the system's */
   language: '' | 'en' | 'zh-CN';

@@ -4,7 +4,7 @@ import type { Socket } from 'node:net';
 
 /** What the guest says; `uptimeMs` by its own clock. Words that are not known are passed as `progress`. */
 export type GuestEvent =
-  | { kind: 'progress'; what: string; uptimeMs: number }
+  | { kind: 'progress'; what: string; uptimeMs: number; status?: number }
   | { kind: 'sshd'; hostKey: Buffer; uptimeMs: number }
   | { kind: 'engine-ready'; uptimeMs: number }
   | { kind: 'engine-down'; status: number; uptimeMs: number }
@@ -59,6 +59,9 @@ export function parseGuestLine(line: string): GuestEvent | undefined {
       return { kind: 'failed', what: rest[0] ?? '', reason: rest.slice(1).join(' '), uptimeMs };
     case 'stopping':
       return { kind: 'stopping', uptimeMs };
+    case 'grown':
+    case 'trimmed':
+      return { kind: 'progress', what: word, uptimeMs, status: Number(rest[0]) };
     default:
       return { kind: 'progress', what: word, uptimeMs };
   }

@@ -6,7 +6,7 @@ import { promisify } from 'node:util';
 import { MachineError } from './types.ts';
 
 const run = promisify(execFile);
-const GIB = 1024 ** 3;
+export const GIB = 1024 ** 3;
 /** With less than this on the host, a start would only run into the wall a little later. */
 const NEEDED_BYTES = 256 * 1024 ** 2;
 

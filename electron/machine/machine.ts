@@ -3,22 +3,28 @@ import { rmSync } from 'node:fs';
 import { GUEST_SSH_PORT } from './arguments.ts';
 import { type Booted, boot, readRecord } from './boot.ts';
 import type { GuestEvent } from './control.ts';
+import { ensureDisk, GIB, realSize, virtualSize } from './disk.ts';
 import { acquireLock, type Lock } from './lock.ts';
 import { limitLogs, tailLogs } from './logs.ts';
 import { type MachinePaths, machinePaths } from './paths.ts';
-import { defaultResources, type Host, thisHost } from './platform.ts';
+import { defaultResources, findQemu, type Host, qemuInstallHint, thisHost } from './platform.ts';
 import { closePort, openPort, parseUserNet, portKey } from './ports.ts';
 import { isAlive, killProcess, waitForExit } from './process.ts';
 import type { Session } from './session.ts';
 import { SharedTask } from './shared-task.ts';
+import { listSnapshots } from './snapshots.ts';
 import { StatsReader } from './stats.ts';
 import {
   type Accelerator,
+  type BootImage,
   type BootTiming,
+  type DiskSnapshot,
   type ExposedPort,
   type Machine,
   MachineError,
+  type MachineFiles,
   type MachineOptions,
+  type MachineResources,
   type MachineState,
   type MachineStats,
   type SshEndpoint,
@@ -40,7 +46,7 @@ export function openMachine(options: MachineOptions, host: Host = thisHost()): M
 }
 
 class QemuMachine implements Machine {
-  readonly #options: MachineOptions;
+  #options: MachineOptions;
   readonly #host: Host;
   readonly #paths: MachinePaths;
   readonly #listeners = new Set<(state: MachineState) => void>();
@@ -49,6 +55,8 @@ class QemuMachine implements Machine {
   #state: MachineState = { kind: 'stopped' };
   #starting: SharedTask<void> | undefined;
   #stopping: Promise<void> | undefined;
+  /** work on the files of the stopped machine */
+  #working: Promise<unknown> | undefined;
   #session: Session | undefined;
   #privateKey: Buffer | undefined;
   #lock: Lock | undefined;
@@ -76,6 +84,7 @@ class QemuMachine implements Machine {
 
   async start(signal?: AbortSignal): Promise<void> {
     if (this.#stopping) await this.#stopping;
+    while (this.#working) await this.#working;
     if (this.#state.kind === 'running' || this.#state.kind === 'degraded') return;
     if (!this.#starting) {
       const task = new SharedTask((abort) => this.#launch(abort));
@@ -93,6 +102,68 @@ class QemuMachine implements Machine {
       this.#stopping = undefined;
     });
     await this.#stopping;
+  }
+
+  get imageVersion(): string {
+    return this.#options.image.version;
+  }
+
+  configure(changes: MachineResources & { image?: BootImage }): void {
+    this.#options = { ...this.#options, ...changes };
+  }
+
+  setClock(): void {
+    if (this.#session?.greeted) this.#session.control.send(`time ${Math.round(Date.now() / 1000)}`);
+  }
+
+  async compactDisk(): Promise<{ beforeBytes: number; afterBytes: number }> {
+    const session = this.#required();
+    const beforeBytes = await realSize(this.#paths.dataDisk);
+    await session.command('trim', 'trimmed');
+    return { beforeBytes, afterBytes: await realSize(this.#paths.dataDisk) };
+  }
+
+  async growDisk(diskGb: number): Promise<void> {
+    const session = this.#session;
+    if (session?.engineReady && !session.gone) {
+      refuseSmaller(diskGb, await virtualSize(this.#paths.dataDisk));
+      await session.qmp.execute('block_resize', { device: 'data', size: diskGb * GIB });
+      await session.command('grow', 'grown');
+    } else {
+      await this.whileStopped(async ({ dataDisk, qemuImg }) => {
+        refuseSmaller(diskGb, await virtualSize(dataDisk));
+        await ensureDisk(dataDisk, diskGb, qemuImg);
+      });
+    }
+    this.configure({ diskGb });
+  }
+
+  snapshots(): Promise<DiskSnapshot[]> {
+    return listSnapshots({ dataDisk: this.#paths.dataDisk, qemuImg: this.#qemuImg() });
+  }
+
+  async whileStopped<T>(work: (files: MachineFiles) => Promise<T>): Promise<T> {
+    if (this.#stopping) await this.#stopping;
+    while (this.#working) await this.#working;
+    const left = readRecord(this.#paths.qemuState);
+    const stopped = this.#state.kind === 'stopped' || this.#state.kind === 'failed';
+    if (!stopped || this.#starting || (left && isAlive(left))) {
+      throw new MachineError('not-stopped', 'The machine is running.', { hint: 'Stop it first.' });
+    }
+    const qemuImg = this.#qemuImg();
+    const lock = acquireLock(this.#paths.lock);
+    const { dir, dataDisk, diskFolder } = this.#paths;
+    const done = work({ dir, dataDisk, diskFolder, qemuImg }).finally(() => lock.release());
+    const working = done.then(
+      () => {},
+      () => {},
+    );
+    this.#working = working;
+    try {
+      return await done;
+    } finally {
+      if (this.#working === working) this.#working = undefined;
+    }
   }
 
   async release(): Promise<void> {
@@ -180,6 +251,7 @@ class QemuMachine implements Machine {
       });
       this.#timing = booted.adopted ? undefined : timing(entered, booted, Date.now());
       if (booted.adopted) await this.#recallPorts(booted.session);
+      this.setClock();
       this.#housekeeping = setInterval(() => limitLogs(this.#paths), LOG_CHECK_MS);
       this.#housekeeping.unref();
       this.#set({ kind: 'running', since: Date.now(), bootMs: this.#timing?.totalMs ?? 0 });
@@ -318,6 +390,14 @@ class QemuMachine implements Machine {
     }
   }
 
+  #qemuImg(): string {
+    const { img } = findQemu(this.#host, this.#options.image.arch);
+    if (img) return img;
+    throw new MachineError('qemu-missing', 'qemu-img is not installed.', {
+      hint: qemuInstallHint(this.#host, this.#options.image.arch),
+    });
+  }
+
   #required(): Session {
     if (!this.#session || this.#session.gone) throw notRunning();
     return this.#session;
@@ -338,6 +418,11 @@ function timing(entered: { step: StartStep; at: number }[], booted: Booted, end:
   const { startedAt } = booted.session.record;
   const steps = entered.map(({ step }, i) => ({ step, atMs: (entered[i + 1]?.at ?? end) - startedAt }));
   return { steps, guest: [...booted.session.guestMarks], totalMs: end - startedAt };
+}
+
+function refuseSmaller(diskGb: number, nowBytes: number | undefined): void {
+  if (!nowBytes || diskGb * GIB >= nowBytes) return;
+  throw new MachineError('refused', `The data disk has ${nowBytes / GIB} GB and can only grow.`);
 }
 
 function cancelled(step: StartStep): MachineError {

@@ -1,12 +1,15 @@
 /** Where the machine keeps its files below the app's home folder. */
 import { createHash } from 'node:crypto';
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 export interface MachinePaths {
   dir: string;
-  dataDisk: string;
+  /** holds one line: the folder that the data disk was moved to */
+  diskFolder: string;
+  /** follows a move of the disk */
+  readonly dataDisk: string;
   lock: string;
   /** what we know of the running QEMU, for the next app when this one crashes */
   qemuState: string;
@@ -28,6 +31,8 @@ export interface MachinePaths {
 /** Unix socket paths are limited to 104 bytes on macOS, 108 on Linux. */
 const SOCKET_PATH_LIMIT = 100;
 
+export const DISK_NAME = 'data.qcow2';
+
 /** Makes the folder (0700) as well. */
 export function machinePaths(home: string, platform: NodeJS.Platform = process.platform): MachinePaths {
   const dir = join(home, 'machine');
@@ -40,9 +45,13 @@ export function machinePaths(home: string, platform: NodeJS.Platform = process.p
     mkdirSync(socketDir, { recursive: true, mode: 0o700 });
   }
   const socket = (name: string) => (pipes ? `skiff-${id}-${name}` : join(socketDir, `${name}.sock`));
+  const diskFolder = join(dir, 'disk-folder');
   return {
     dir,
-    dataDisk: join(dir, 'data.qcow2'),
+    diskFolder,
+    get dataDisk() {
+      return join(folderIn(diskFolder) ?? dir, DISK_NAME);
+    },
     lock: join(dir, 'lock'),
     qemuState: join(dir, 'qemu.json'),
     privateKey: join(dir, 'id_ed25519'),
@@ -56,6 +65,14 @@ export function machinePaths(home: string, platform: NodeJS.Platform = process.p
     control: socket('control'),
     pipes,
   };
+}
+
+function folderIn(file: string): string | undefined {
+  try {
+    return readFileSync(file, 'utf8').trim() || undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 /** What Node connects to for a path of MachinePaths. */

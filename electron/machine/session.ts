@@ -1,11 +1,14 @@
 /** A running QEMU with its two connections: the monitor (QMP) and the guest's control port. */
 import { EventEmitter } from 'node:events';
 import { GUEST_SSH_PORT } from './arguments.ts';
-import type { GuestControl, GuestEvent } from './control.ts';
+import type { GuestCommand, GuestControl, GuestEvent } from './control.ts';
 import { parseUserNet } from './ports.ts';
 import type { ProcessId } from './process.ts';
 import type { QmpClient, QmpEvent } from './qmp.ts';
 import { type Accelerator, type BootTiming, MachineError, type StartStep } from './types.ts';
+
+/** A large disk on a slow host takes its time to be trimmed or grown. */
+const COMMAND_LIMIT_MS = 300_000;
 
 /** Kept on disk while QEMU runs, so that the next app can take it over. */
 export interface QemuRecord extends ProcessId {
@@ -96,6 +99,31 @@ export class Session extends EventEmitter<{ change: [GuestEvent]; stopped: [stri
       this.on('change', look).on('gone', look);
       signal.addEventListener('abort', look);
       look();
+    });
+  }
+
+  /** Sends a command and waits for the guest's word that it is done. */
+  async command(command: GuestCommand, answer: string): Promise<void> {
+    await new Promise<void>((resolve, reject) => {
+      const finish = (error?: MachineError) => {
+        clearTimeout(timer);
+        this.off('change', look).off('gone', gone);
+        if (error) reject(error);
+        else resolve();
+      };
+      const gone = () => finish(new MachineError('not-running', 'The machine ended meanwhile.'));
+      const look = (event: GuestEvent) => {
+        if (event.kind !== 'progress' || event.what !== answer) return;
+        const failed = event.status ? new MachineError('guest-failed', `The machine could not ${command}.`) : undefined;
+        finish(failed);
+      };
+      const timer = setTimeout(
+        () =>
+          finish(new MachineError('timeout', `The machine did not ${command} within ${COMMAND_LIMIT_MS / 1000} s.`)),
+        COMMAND_LIMIT_MS,
+      );
+      this.on('change', look).on('gone', gone);
+      this.control.send(command);
     });
   }
 

@@ -45,6 +45,8 @@ export type MachineState =
 export type MachineErrorKind =
   | 'aborted' // the caller's AbortSignal fired, or stop() came during start()
   | 'not-running' // asked for something only a running machine has
+  | 'not-stopped' // asked for something only a stopped machine allows
+  | 'refused' // a wish that can't be granted: a name that is taken, a disk that would shrink
   | 'in-use' // another instance holds the lock on the data disk
   | 'qemu-missing'
   | 'qemu-failed' // QEMU ended or refused its command line
@@ -144,6 +146,23 @@ export interface Machine {
    * at once. Never throws for a machine that is stopped.
    */
   stop(signal?: AbortSignal): Promise<void>;
+  /** of the VM image that the next start boots */
+  readonly imageVersion: string;
+  /** Other resources, or another image, from the next start on. */
+  configure(changes: MachineResources & { image?: BootImage }): void;
+  /** Tells the guest what time it is; without effect when it does not run. */
+  setClock(): void;
+  /**
+   * Gives the blocks that the guest no longer uses back to the host; resolves with what the disk's file took before and takes
+   * now. Needs a running machine.
+   */
+  compactDisk(): Promise<{ beforeBytes: number; afterBytes: number }>;
+  /** Enlarges the data disk, at once when the machine runs. Throws 'refused' when it would become smaller. */
+  growDisk(diskGb: number): Promise<void>;
+  /** Of the data disk, newest first; in every state. */
+  snapshots(): Promise<DiskSnapshot[]>;
+  /** Work on the files of the stopped machine; a start() waits until it is done. Throws 'not-stopped' or 'in-use'. */
+  whileStopped<T>(work: (files: MachineFiles) => Promise<T>): Promise<T>;
   /** Forgets the machine but leaves QEMU running, so that the next app adopts it. For tests and for app updates. */
   release(): Promise<void>;
   /** Valid from step `ssh` on; throws MachineError 'not-running' before. */
@@ -172,10 +191,25 @@ export interface BootImage {
   rootfs: string;
 }
 
-export interface MachineOptions {
-  /** the app's folder, normally ~/.skiff; made when missing, 0700 */
-  home: string;
-  image: BootImage;
+/** All of the data disk as it was at one time. */
+export interface DiskSnapshot {
+  name: string;
+  /** milliseconds since the epoch */
+  created: number;
+}
+
+/** What may be worked on while the machine is stopped. */
+export interface MachineFiles {
+  /** the machine's folder */
+  dir: string;
+  /** where the data disk is; there may be none yet */
+  dataDisk: string;
+  /** names the folder that the disk was moved to */
+  diskFolder: string;
+  qemuImg: string;
+}
+
+export interface MachineResources {
   /** default: half of the host's CPUs, at least 2 and at most 8 (never more than there are) */
   cpus?: number;
   /** default: a quarter of the host's memory, 1024–8192 */
@@ -184,6 +218,12 @@ export interface MachineOptions {
   diskGb?: number;
   /** folders of the host that containers may bind; what does not exist is left out. Default none. */
   sharedFolders?: readonly string[];
+}
+
+export interface MachineOptions extends MachineResources {
+  /** the app's folder, normally ~/.skiff; made when missing, 0700 */
+  home: string;
+  image: BootImage;
   /** default: the best that this host has */
   accelerator?: Accelerator;
 }

@@ -7,6 +7,7 @@ import { createClient } from '../rpc/client.ts';
 import { openHost } from '../services/host.ts';
 import type { Host } from '../services/join-host.ts';
 import { appVersion, pageDir, projectRoot } from '../services/locations.ts';
+import { machineResources } from '../services/settings.ts';
 import { bootImage } from '../services/vm-image.ts';
 import { skiffHome } from '../tunnel/socket-path.ts';
 import { webShell } from '../web/shell.ts';
@@ -37,11 +38,9 @@ async function run(): Promise<void> {
       openMachine({
         home,
         image: await bootImage((line) => console.log(line)),
-        cpus: settings.cpus || undefined,
-        memoryMb: settings.memoryMb || undefined,
-        diskGb: settings.diskGb,
-        sharedFolders: settings.sharedFolders,
+        ...machineResources(settings),
       }),
+    image: () => bootImage((line) => console.log(line)),
     openWeb: web.openWeb,
     onQuit: () => app.quit(),
   });

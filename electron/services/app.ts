@@ -5,16 +5,21 @@ import type { Implementation } from '../contract/contract.ts';
 import type { AppPort } from '../contract/protocol.ts';
 import type { AppState } from '../contract/state.ts';
 import { machinePaths } from '../machine/paths.ts';
-import type { Machine, SshEndpoint } from '../machine/types.ts';
+import type { BootImage, Machine, SshEndpoint } from '../machine/types.ts';
 import { PortKeeper } from '../ports/ports.ts';
 import { serve } from '../rpc/server.ts';
 import { dockerHost, engineSocketPath } from '../tunnel/socket-path.ts';
 import { openTunnel } from '../tunnel/tunnel.ts';
 import type { Tunnel } from '../tunnel/types.ts';
+import { diagnose } from './diagnose.ts';
+import { DockerContext } from './docker-context.ts';
 import { EngineLink } from './engine-link.ts';
 import { engineServices } from './engine-services.ts';
 import { toWire } from './errors.ts';
-import { SettingsFile } from './settings.ts';
+import { Health } from './health.ts';
+import { IdleStop } from './idle-stop.ts';
+import { machineCare, snapshotServices } from './machine-care.ts';
+import { machineResources, SettingsFile } from './settings.ts';
 import { Topic } from './topic.ts';
 
 export interface AppOptions {
@@ -22,6 +27,8 @@ export interface AppOptions {
   version: string;
   /** made from the settings, which decide its size */
   machine: (settings: SettingsFile['values']) => Machine | Promise<Machine>;
+  /** finds the VM image that belongs to this app now; without it there is only the one it started with */
+  image?: () => Promise<BootImage>;
   log?: (line: string) => void;
   /** how this shell serves the window to a browser */
   openWeb?: (app: App) => Promise<{ url: string }>;
@@ -37,6 +44,8 @@ export class App {
   #options: AppOptions;
   #engine: EngineLink;
   #ports: PortKeeper;
+  #health: Health;
+  #idleStop: IdleStop;
   #state: Topic<AppState>;
   #services: Implementation;
   #closing: Promise<void> | undefined;
@@ -60,6 +69,14 @@ export class App {
     const changed = () => this.#state.publish(this.state);
     this.#ports = new PortKeeper(machine, tunnel, (line) => options.log?.(line));
     this.#engine = new EngineLink(machine, tunnel.socketPath, changed);
+    this.#health = new Health(machine, tunnel);
+    this.#idleStop = new IdleStop({
+      machine,
+      minutes: () => settings.values.idleStopMinutes,
+      clients: () => this.#foreignClients(),
+      containersRun: async () => (await this.#engine.docker.listContainers()).length > 0,
+      log: (line) => options.log?.(line),
+    });
     machine.onState(changed);
     tunnel.onState(changed);
     this.#services = { ...this.#ownServices(), ...engineServices(this.#engine) };
@@ -81,7 +98,14 @@ export class App {
 
   /** After the computer slept. */
   async resumed(): Promise<void> {
-    await this.tunnel.check(2_000);
+    await this.#health.resumed();
+  }
+
+  /** Without our own: the stream of the engine's events, and what asks how it is. */
+  #foreignClients(): { open: number; served: number } {
+    const { joined, waiting, served } = this.tunnel.clients;
+    const own = this.#engine.state.kind === 'ready' ? 1 : 0;
+    return { open: Math.max(0, joined + waiting - own), served: served - this.#health.asked };
   }
 
   /** Closes everything; stops the machine first, unless it is to go on for the next app. */
@@ -91,6 +115,8 @@ export class App {
   }
 
   async #close(machine: 'stop' | 'leave'): Promise<void> {
+    this.#idleStop.close();
+    this.#health.close();
     this.#ports.close();
     this.#engine.close();
     if (machine === 'stop') await this.machine.stop();
@@ -98,8 +124,9 @@ export class App {
     await this.tunnel.close();
   }
 
-  #ownServices(): Pick<Implementation, 'app' | 'machine' | 'settings'> {
+  #ownServices(): Pick<Implementation, 'app' | 'machine' | 'settings' | 'snapshots' | 'context'> {
     const { machine, tunnel, settings } = this;
+    const context = new DockerContext(dockerHost(tunnel.socketPath));
     return {
       app: {
         info: async () => ({
@@ -117,6 +144,19 @@ export class App {
           if (!this.#options.openWeb) throw new Error('This shell has no web window.');
           return this.#options.openWeb(this);
         },
+        diagnose: () =>
+          diagnose(this.#options.home, {
+            app: () => ({
+              version: this.#options.version,
+              accelerator: machine.accelerator,
+              image: machine.imageVersion,
+            }),
+            state: () => this.state,
+            settings: () => settings.values,
+            boot: () => machine.bootTiming(),
+            figures: () => machine.stats(),
+            engine: () => this.#services.engine.info(AbortSignal.timeout(10_000)),
+          }),
         quit: async () => {
           await this.machine.stop();
           // The answer should still reach the one who asked.
@@ -134,11 +174,23 @@ export class App {
         bootTiming: async () => machine.bootTiming(),
         figures: (everyMs, signal) => figures(machine, everyMs, signal),
         sshCommand: async () => sshCommand(this.#options.home, machine.endpoint()),
+        ...machineCare(machine, settings, () => this.#engine, this.#options.image),
+      },
+      snapshots: snapshotServices(machine),
+      context: {
+        state: () => context.state(),
+        create: () => context.create(),
+        use: () => context.use(),
+        remove: () => context.remove(),
       },
       settings: {
         get: async () => settings.values,
         effects: async (changes) => settings.effects(changes),
-        set: async (changes) => settings.set(changes),
+        set: async (changes) => {
+          const values = await settings.set(changes);
+          machine.configure(machineResources(values));
+          return values;
+        },
       },
     };
   }

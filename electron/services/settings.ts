@@ -2,6 +2,7 @@ import { mkdir, open, readFile, rename } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { isAbsolute, join } from 'node:path';
 import type { Effect, Settings } from '../contract/settings.ts';
+import type { MachineResources } from '../machine/types.ts';
 import { ServiceError } from './errors.ts';
 
 /** The schema: a setting that is not here does not exist, and its type is that of its default. */
@@ -12,6 +13,7 @@ export const DEFAULTS: Settings = {
   sharedFolders: [homedir()],
   startMachineWithApp: true,
   wakeOnConnect: true,
+  idleStopMinutes: 0,
   theme: 'system',
   language: '',
 };
@@ -23,6 +25,7 @@ const EFFECTS: Record<keyof Settings, Effect> = {
   sharedFolders: 'restarts-machine',
   startMachineWithApp: 'live',
   wakeOnConnect: 'live',
+  idleStopMinutes: 'live',
   theme: 'live',
   language: 'live',
 };
@@ -35,9 +38,15 @@ const RULES: { [K in keyof Settings]: (value: Settings[K], now: Settings) => boo
     Array.isArray(value) && value.length <= 16 && value.every((path) => typeof path === 'string' && isAbsolute(path)),
   startMachineWithApp: () => true,
   wakeOnConnect: () => true,
+  idleStopMinutes: (value) => Number.isInteger(value) && value >= 0 && value <= 1_440,
   theme: (value) => ['system', 'light', 'dark'].includes(value),
   language: (value) => ['', 'en', 'zh-CN'].includes(value),
 };
+
+/** What the settings say about the machine. */
+export function machineResources({ cpus, memoryMb, diskGb, sharedFolders }: Settings): MachineResources {
+  return { cpus: cpus || undefined, memoryMb: memoryMb || undefined, diskGb, sharedFolders };
+}
 
 /** `settings.json` in the app's folder. Only what differs from the defaults is written, so that defaults can change. */
 export class SettingsFile {

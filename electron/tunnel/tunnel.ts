@@ -24,7 +24,7 @@ export async function openTunnel(options: TunnelOptions): Promise<Tunnel> {
 
 class LocalTunnel implements Tunnel {
   readonly socketPath: string;
-  readonly clients = { joined: 0, waiting: 0 };
+  readonly clients = { joined: 0, waiting: 0, served: 0 };
   #options: TunnelOptions;
   #machine: TunnelMachine;
   #link: SshLink;
@@ -87,6 +87,7 @@ class LocalTunnel implements Tunnel {
     client.once('close', onGone);
     client.on('error', onGone);
     this.clients.waiting++;
+    this.clients.served++;
     let channel: ClientChannel;
     try {
       channel = await this.#engineChannel(AbortSignal.any([gone.signal, this.#closing.signal]));

@@ -63,8 +63,8 @@ export interface TunnelOptions {
 export interface Tunnel {
   readonly state: TunnelState;
   readonly socketPath: string;
-  /** connections that are joined to the guest now, and those that still wait */
-  readonly clients: { joined: number; waiting: number };
+  /** connections that are joined to the guest now, those that still wait, and how many have come since the beginning */
+  readonly clients: { joined: number; waiting: number; served: number };
   onState(listener: (state: TunnelState) => void): () => void;
   /**
    * A channel to a unix socket in the guest; waits while the connection is being made. Does not wake the machine.

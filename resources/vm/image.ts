@@ -18,7 +18,9 @@ const run = promisify(execFile);
 const EROFS_OPTIONS = ['-zlz4hc,9', '-C16384', '-T0', '-U00000000-0000-0000-0000-000000000000', '--all-root'];
 /** Sources that decide what is in the base tree; the rest of this folder decides the image on top of it. */
 const BASE_SOURCES = ['tree.ts', 'packages.ts', 'applets.ts', 'elf.ts', 'kernel.ts', 'modules.ts'];
-const KEEP_DAYS = 14;
+/** Of each kind this many stay, and what somebody has asked for lately: another process may be starting with it. */
+const KEEP_NEWEST = 3;
+const LATELY_MS = 3_600_000;
 
 export interface VmImage {
   /** hash of all inputs */
@@ -181,7 +183,7 @@ async function writeManifest(image: VmImage, packages: Record<string, string>): 
 /** Runs `make` on a new folder beside `dir` and puts that in its place. When another process was faster, its result stays. */
 async function inTemporary(dir: string, make: (temp: string) => Promise<void>): Promise<void> {
   await mkdir(join(dir, '..'), { recursive: true });
-  const temp = await mkdtemp(`${dir}.building-`);
+  const temp = await mkdtemp(`${dir}.building-${process.pid}-`);
   try {
     await make(temp);
     await rename(temp, dir).catch((error: NodeJS.ErrnoException) => {
@@ -192,13 +194,30 @@ async function inTemporary(dir: string, make: (temp: string) => Promise<void>): 
   }
 }
 
-/** Removes what no build has asked for in two weeks, and what a killed build left behind. */
-async function removeOld(parent: string): Promise<void> {
+/** Removes old versions, and what a killed build left behind. */
+export async function removeOld(parent: string): Promise<void> {
+  const found: { path: string; usedMs: number }[] = [];
   for (const name of await readdir(parent).catch(() => [])) {
     const path = join(parent, name);
-    const found = await stat(path).catch(() => undefined);
-    const days = name.includes('.building-') ? 1 : KEEP_DAYS;
-    if (found && Date.now() - found.mtimeMs > days * 86_400_000) await rm(path, { recursive: true, force: true });
+    const [, builder] = /\.building-(?:(\d+)-)?/.exec(name) ?? [];
+    const info = await stat(path).catch(() => undefined);
+    if (!info) continue;
+    if (!name.includes('.building-')) found.push({ path, usedMs: info.mtimeMs });
+    else if (builder ? !isRunning(Number(builder)) : Date.now() - info.mtimeMs > LATELY_MS) await remove(path);
+  }
+  found.sort((a, b) => b.usedMs - a.usedMs);
+  for (const { path, usedMs } of found.slice(KEEP_NEWEST)) if (Date.now() - usedMs > LATELY_MS) await remove(path);
+}
+
+/** Another process may be removing it too. */
+const remove = (path: string) => rm(path, { recursive: true, force: true }).catch(() => {});
+
+function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
   }
 }
 

@@ -37,6 +37,8 @@ export function packageRoots(arch: Arch): string[] {
     'bash',
     'busybox-static',
     'ca-certificates',
+    // runs programs of the other architecture
+    'qemu-user',
     // Node's libraries
     'libstdc++6',
     'libatomic1',
@@ -57,7 +59,7 @@ export const OMIT: RegExp[] = [
 ];
 
 /** Paths in the packages that never reach the root. Patterns of `tar --exclude` without a leading slash. */
-export const PRUNE_PATHS: string[] = [
+const PRUNE_PATHS: string[] = [
   'usr/share/doc',
   'usr/share/man',
   'usr/share/locale',
@@ -125,6 +127,12 @@ export const PRUNE_PATHS: string[] = [
   'etc/systemd',
   'var',
 ];
+
+/** Of the emulators only the one for the other architecture stays. */
+export function prunePaths(arch: Arch): string[] {
+  const others = ['[!ax]*', 'a[!a]*', 'aarch64_be', 'x[!8]*', arch === 'x64' ? 'x86_64' : 'aarch64'];
+  return [...PRUNE_PATHS, ...others.map((name) => `usr/bin/qemu-${name}`)];
+}
 
 /** Kernel modules in the root; what they depend on comes along. Loaded on demand by the kernel (through modprobe) or init. */
 export const ROOT_MODULES: string[] = [

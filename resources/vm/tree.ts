@@ -9,7 +9,7 @@ import { isElf, neededLibraries, withoutSections } from './elf.ts';
 import type { FetchedDeb } from './fetch.ts';
 import { uncompressedKernel } from './kernel.ts';
 import { ModuleTree, moduleIndexes } from './modules.ts';
-import { ARCH_NAMES, type Arch, INITRAMFS_MODULES, OPTIONAL_MODULES, PRUNE_PATHS, ROOT_MODULES } from './packages.ts';
+import { ARCH_NAMES, type Arch, INITRAMFS_MODULES, OPTIONAL_MODULES, prunePaths, ROOT_MODULES } from './packages.ts';
 
 const run = promisify(execFile);
 
@@ -36,7 +36,7 @@ export async function unpackBase(arch: Arch, debs: FetchedDeb[], npm: Map<string
   const tree = baseTreeAt(dir);
   const isKernel = (deb: FetchedDeb) => deb.name.startsWith('linux-image-');
   await makeSkeleton(tree.root);
-  for (const deb of debs.filter((d) => !isKernel(d))) await unpackDeb(deb.path, tree.root, PRUNE_PATHS);
+  for (const deb of debs.filter((d) => !isKernel(d))) await unpackDeb(deb.path, tree.root, prunePaths(arch));
   const kernelDeb = debs.find(isKernel);
   if (!kernelDeb) throw new Error('the lock has no kernel');
   await installKernel(arch, kernelDeb, tree, join(dir, 'kernel-package'));

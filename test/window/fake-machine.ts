@@ -1,9 +1,16 @@
-import type { ExposedPort, Machine, MachineStats } from '../../electron/machine/types.ts';
+import {
+  type DiskSnapshot,
+  type ExposedPort,
+  type Machine,
+  MachineError,
+  type MachineStats,
+} from '../../electron/machine/types.ts';
 import { FakeMachine } from '../tunnel/fake-machine.ts';
 
 /** A whole machine without QEMU, for tests of the window; the tunnel to its "guest" is real. */
 export class WindowMachine extends FakeMachine implements Machine {
   readonly accelerator = undefined;
+  readonly imageVersion = 'none';
   #ports: ExposedPort[] = [];
 
   async stop(): Promise<void> {
@@ -38,6 +45,24 @@ export class WindowMachine extends FakeMachine implements Machine {
       diskRealBytes: 3.1e9,
       diskVirtualBytes: 64e9,
     };
+  }
+
+  configure(): void {}
+
+  setClock(): void {}
+
+  async compactDisk(): Promise<{ beforeBytes: number; afterBytes: number }> {
+    return { beforeBytes: 3.1e9, afterBytes: 2.4e9 };
+  }
+
+  async growDisk(): Promise<void> {}
+
+  async snapshots(): Promise<DiskSnapshot[]> {
+    return [];
+  }
+
+  async whileStopped<T>(): Promise<T> {
+    throw new MachineError('not-stopped', 'The machine is running.', { hint: 'Stop it first.' });
   }
 
   bootTiming(): undefined {
