@@ -7,29 +7,33 @@ import { DEFAULTS, SettingsFile } from '../services/settings.ts';
 import { dockerHost, engineSocketPath } from '../tunnel/socket-path.ts';
 import { type Command, DONE, group, positional, UsageError } from './command.ts';
 
-/** Through the running app, which has the settings in memory; else in their file. */
+/** Through the running app, which has the settings in memory; else in their file. In an object: the client's answers to `then` too. */
 async function settingsOf(home: string) {
   const host = await joinHost(home);
-  if (host) return createClient(await host.connect()).settings;
+  if (host) return { settings: createClient(await host.connect()).settings };
   const file = await SettingsFile.open(home);
-  return {
+  const settings = {
     get: async () => file.values,
     effects: async (changes: Partial<Settings>) => file.effects(changes),
     set: (changes: Partial<Settings>) => file.set(changes),
   };
+  return { settings };
 }
 
 export const config = group('config', {
   list: async (context) => {
     positional(context.args);
-    const values = await (await settingsOf(context.home)).get();
+    const { settings } = await settingsOf(context.home);
+    const values = await settings.get();
     const lines = Object.entries(values).map(([name, value]) => `${name}=${textOf(value)}`);
     context.answer(values, lines);
     return DONE;
   },
   get: async (context) => {
     const [name = ''] = positional(context.args, 'name');
-    const value = (await (await settingsOf(context.home)).get())[known(name)];
+    const key = known(name);
+    const { settings } = await settingsOf(context.home);
+    const value = (await settings.get())[key];
     context.answer({ [name]: value }, textOf(value));
     return DONE;
   },
@@ -40,7 +44,7 @@ export const config = group('config', {
     if (text === undefined) throw new UsageError('missing VALUE');
     const key = known(name);
     const changes = { [key]: parsed(key, text) } as Partial<Settings>;
-    const settings = await settingsOf(context.home);
+    const { settings } = await settingsOf(context.home);
     const effect = (await settings.effects(changes))[key];
     await settings.set(changes);
     const running = (await joinHost(context.home)) !== undefined;

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Machine } from '../machine/types.ts';
 import type { Tunnel } from '../tunnel/types.ts';
 
-const EVERY_MS = 60_000;
+const EVERY_MS = 30_000;
 /** Between two looks at the clock; a computer that slept in between shows a gap. */
 const TICK_MS = 5_000;
 const SLEPT_MS = 10_000;
@@ -12,7 +12,7 @@ const ANSWER_MS = 15_000;
 const SKEW_MS = 3_000;
 
 /**
- * Asks the engine through the local socket, as `docker` does, whether it answers and what time it has: once a minute, and at
+ * Asks the engine through the local socket, as `docker` does, whether it answers and what time it has: twice a minute, and at
  * once when the computer has slept. A clock that is wrong is set, a connection that is dead is made anew.
  */
 export class Health {

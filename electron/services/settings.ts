@@ -63,7 +63,7 @@ export class SettingsFile {
     const file = new SettingsFile(join(home, 'settings.json'));
     try {
       const found: unknown = JSON.parse(await readFile(file.#path, 'utf8'));
-      file.#values = { ...DEFAULTS, ...check(found, DEFAULTS, 'drop') };
+      file.#values = { ...DEFAULTS, ...check(found, { ...DEFAULTS, diskGb: 1 }, 'drop') };
     } catch {
       // none yet, or damaged
     }

@@ -7,7 +7,7 @@ import type { ControlMessage, Records } from './control.ts';
 
 const project = join(import.meta.dirname, '..', '..');
 
-/** The desktop shell, built main and preload, on the stand-in; `page` is its window in a real Chromium. */
+/** The desktop shell, built (or packed: `root` is where its archive was unpacked) main and preload, on the stand-in; `page` is its window in a real Chromium. */
 export interface Desktop {
   page: Page;
   /** what the page wrote as errors */
@@ -19,9 +19,13 @@ export interface Desktop {
   close(): Promise<void>;
 }
 
-export async function launchDesktop(home: string, env: Record<string, string> = {}): Promise<Desktop> {
+export async function launchDesktop(
+  home: string,
+  env: Record<string, string> = {},
+  root: string = project,
+): Promise<Desktop> {
   const register = join(import.meta.dirname, 'register.ts');
-  const child = spawn(process.execPath, ['--import', register, join(project, 'dist', 'electron', 'main.js')], {
+  const child = spawn(process.execPath, ['--import', register, join(root, 'dist', 'electron', 'main.js')], {
     env: { ...process.env, SKIFF_HOME: home, ...env },
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
   });
