@@ -197,7 +197,7 @@ export function readArchive(
 }
 
 /**
- * What is in a directory, without what is below it: Skiff's own window asks for it (docs/api.md), since Docker's API can only
+ * What is in a directory, without what is below it: Skiff's own window asks for it (docs/shells.md), since Docker's API can only
  * send the whole tree. Link targets are as they are written.
  */
 export function listDirectory(parts: ContainerParts, reference: string, path: string): Promise<PathStat[]> {
