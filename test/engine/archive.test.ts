@@ -11,6 +11,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
+import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -185,4 +186,33 @@ describe.skipIf(!canRun)('docker cp (skipped without root on Linux: needs namesp
     expect(readFileSync(`/proc/${bed.pid}/mountinfo`, 'utf8')).not.toContain(id);
     await bed.ok('rm', 'brief');
   });
+
+  /** As Skiff's window asks: what is in a directory, without what is below it. */
+  function listing(container: string, path: string): Promise<{ status: number; body: unknown }> {
+    const headers = { Accept: 'application/vnd.skiff.directory+json' };
+    const target = `/v1.51/containers/${container}/archive?path=${encodeURIComponent(path)}`;
+    return new Promise((resolve, reject) => {
+      const call = request({ socketPath: bed.socket, path: target, headers }, async (response) => {
+        let body = '';
+        for await (const chunk of response.setEncoding('utf8')) body += chunk;
+        resolve({ status: response.statusCode ?? 0, body: JSON.parse(body) });
+      });
+      call.on('error', reject);
+      call.end();
+    });
+  }
+
+  test.each(['live', 'still'])(
+    'the window lists a directory of a %s container without what is below',
+    async (container) => {
+      await bed.ok('cp', join(here, 'tree'), `${container}:/listed`);
+      const { status, body } = await listing(container, '/listed/.');
+      const names = (body as { name: string }[]).map(({ name }) => name).sort();
+      expect({ status, names }).toEqual({ status: 200, names: ['a', 'deep', 'link'] });
+      expect(body).toContainEqual(expect.objectContaining({ name: 'link', linkTarget: 'deep/b' }));
+      expect(body).toContainEqual(expect.objectContaining({ name: 'a', size: 5, mode: 0o644 }));
+      expect(await listing(container, '/listed/a')).toMatchObject({ status: 400 });
+      expect(await listing(container, '/none')).toMatchObject({ status: 404 });
+    },
+  );
 });
