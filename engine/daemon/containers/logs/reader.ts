@@ -1,4 +1,4 @@
-import { createReadStream, existsSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { type FileHandle, open, stat } from 'node:fs/promises';
 import { createGunzip } from 'node:zlib';
 
@@ -53,21 +53,28 @@ export async function* readLogs(
   signal: AbortSignal,
 ): AsyncGenerator<Buffer> {
   const encode = (lines: readonly string[]): Buffer => encodeLines(lines, query, framed);
-  const files = await rotated(path);
-  let skip = query.tail === undefined ? 0 : Math.max(0, (await countLines([...files, path])) - query.tail);
+  // The file being written first: whatever is rotated from now on comes after it.
+  const live = await open(path).catch(() => undefined);
+  const files = live ? await filesBefore(live, path) : await openRotated(path);
+  let skip = query.tail === undefined ? 0 : Math.max(0, (await countLines([...files, ...whole(live)])) - query.tail);
   const drop = (lines: string[]): string[] => {
     if (skip === 0) return lines;
     const rest = lines.slice(skip);
     skip -= lines.length - rest.length;
     return rest;
   };
-  for (const file of files) {
-    for await (const lines of linesOf(file)) {
-      if (signal.aborted) return;
-      yield encode(drop(lines));
+  try {
+    for (const file of files) {
+      for await (const lines of split(chunksOf(file))) {
+        if (signal.aborted) return;
+        yield encode(drop(lines));
+      }
     }
+  } finally {
+    await closeAll(files);
+    if (signal.aborted) await live?.close();
   }
-  for await (const lines of liveLines(path, query.follow, ended, signal)) {
+  for await (const lines of liveLines(path, live, query.follow, ended, signal)) {
     const chunk = encode(drop(lines));
     if (chunk.length > 0) yield chunk;
     if (query.until && pastUntil(lines, query.until)) return;
@@ -84,7 +91,7 @@ async function rotated(path: string): Promise<string[]> {
   }
 }
 
-async function countLines(files: readonly string[]): Promise<number> {
+async function countLines(files: readonly OpenFile[]): Promise<number> {
   let count = 0;
   for (const file of files) {
     for await (const chunk of chunksOf(file)) {
@@ -94,13 +101,17 @@ async function countLines(files: readonly string[]): Promise<number> {
   return count;
 }
 
-async function* chunksOf(file: string): AsyncGenerator<Buffer> {
-  if (!existsSync(file)) return;
-  const raw = createReadStream(file, { highWaterMark: CHUNK });
-  yield* file.endsWith('.gz') ? raw.pipe(createGunzip()) : raw;
+/** From the start, whatever has been read of it before. */
+function chunksOf({ handle, compressed }: OpenFile): AsyncIterable<Buffer> {
+  const raw = handle.createReadStream({ start: 0, autoClose: false, highWaterMark: CHUNK });
+  return compressed ? raw.pipe(createGunzip()) : raw;
 }
 
-const linesOf = (file: string): AsyncGenerator<string[]> => split(chunksOf(file));
+const whole = (handle: FileHandle | undefined): OpenFile[] => (handle ? [{ handle, ino: 0, compressed: false }] : []);
+
+async function closeAll(files: readonly OpenFile[]): Promise<void> {
+  for (const { handle } of files) await handle.close();
+}
 
 async function* split(chunks: AsyncIterable<Buffer>): AsyncGenerator<string[]> {
   let rest: Buffer = Buffer.alloc(0);
@@ -115,11 +126,12 @@ async function* split(chunks: AsyncIterable<Buffer>): AsyncGenerator<string[]> {
 /** Lines of the file being written; survives its rotation. */
 async function* liveLines(
   path: string,
+  opened: FileHandle | undefined,
   follow: boolean,
   ended: AbortSignal,
   signal: AbortSignal,
 ): AsyncGenerator<string[]> {
-  let handle: FileHandle | undefined;
+  let handle = opened;
   // Begun before the first read, so that no change between a read and the wait is missed.
   const watch = follow ? new FileWatch() : undefined;
   let position = 0;
@@ -193,32 +205,41 @@ async function* between(before: FileHandle, next: FileHandle, path: string): Asy
     const first = files.findIndex((file) => file.ino === from) + 1;
     const end = files.findIndex((file) => file.ino === to);
     const missed = files.slice(first, end < 0 ? files.length : end);
-    for (const { handle, compressed } of missed) {
-      const raw = handle.createReadStream({ start: 0, autoClose: false, highWaterMark: CHUNK });
-      yield* split(compressed ? raw.pipe(createGunzip()) : raw);
-    }
+    for (const file of missed) yield* split(chunksOf(file));
   } finally {
-    for (const { handle } of files) await handle.close();
+    await closeAll(files);
   }
 }
 
-interface RotatedFile {
+/** The rotated files that are older than an open one. */
+async function filesBefore(live: FileHandle, path: string): Promise<OpenFile[]> {
+  const { ino } = await live.stat();
+  const files = await openRotated(path);
+  const at = files.findIndex((file) => file.ino === ino);
+  if (at < 0) return files;
+  await closeAll(files.slice(at));
+  return files.slice(0, at);
+}
+
+interface OpenFile {
   readonly handle: FileHandle;
   readonly ino: number;
   readonly compressed: boolean;
 }
 
-/** Every rotated file, oldest first, all opened between two rotations. */
-async function openRotated(path: string): Promise<RotatedFile[]> {
+/** Every rotated file, oldest first, all opened between two rotations, and none missed that was being compressed. */
+async function openRotated(path: string): Promise<OpenFile[]> {
   for (;;) {
     const newest = await inodeOf(path);
-    const found: RotatedFile[] = [];
+    const found: OpenFile[] = [];
+    let gone = false;
     for (const name of await rotated(path)) {
       const handle = await open(name).catch(() => undefined);
       if (handle) found.push({ handle, ino: (await handle.stat()).ino, compressed: name.endsWith('.gz') });
+      else gone = true;
     }
-    if ((await inodeOf(path)) === newest) return found;
-    for (const { handle } of found) await handle.close();
+    if (!gone && (await inodeOf(path)) === newest) return found;
+    await closeAll(found);
   }
 }
 
