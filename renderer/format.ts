@@ -41,3 +41,18 @@ export function age(time: number, now: number, locale: string): string {
 export function shortId(id: string): string {
   return id.replace(/^sha256:/, '').slice(0, 12);
 }
+
+/** `1.4 s`, `3 min 20 s` */
+export function duration(ms: number, locale: string): string {
+  const unit = (value: number, name: string, digits = 0) =>
+    new Intl.NumberFormat(locale, {
+      style: 'unit',
+      unit: name,
+      unitDisplay: 'short',
+      maximumFractionDigits: digits,
+    }).format(value);
+  if (ms < 60_000) return unit(ms / 1000, 'second', ms < 10_000 ? 1 : 0);
+  const minutes = Math.floor(ms / 60_000);
+  if (minutes < 60) return `${unit(minutes, 'minute')} ${unit(Math.round((ms % 60_000) / 1000), 'second')}`;
+  return `${unit(Math.floor(minutes / 60), 'hour')} ${unit(minutes % 60, 'minute')}`;
+}

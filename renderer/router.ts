@@ -1,12 +1,16 @@
 import { createRouter, createWebHashHistory } from 'vue-router';
+
 import ContainersPage from './pages/containers/ContainersPage.vue';
-import ImagesPage from './pages/ImagesPage.vue';
-import SettingsPage from './pages/SettingsPage.vue';
+import ImagesPage from './pages/images/ImagesPage.vue';
 
 /** In the order of the rail and of Ctrl/Cmd+1…9. `foot`: at the rail's foot. */
 export const PAGES = [
   { name: 'containers', path: '/containers', icon: 'i-lucide-container', foot: false },
   { name: 'images', path: '/images', icon: 'i-lucide-layers', foot: false },
+  { name: 'volumes', path: '/volumes', icon: 'i-lucide-database', foot: false },
+  { name: 'networks', path: '/networks', icon: 'i-lucide-network', foot: false },
+  { name: 'builds', path: '/builds', icon: 'i-lucide-hammer', foot: false },
+  { name: 'activity', path: '/activity', icon: 'i-lucide-activity', foot: false },
   { name: 'settings', path: '/settings', icon: 'i-lucide-settings', foot: true },
 ] as const;
 
@@ -28,7 +32,20 @@ export const router = createRouter({
       props: true,
     },
     { path: '/images', name: 'images', component: ImagesPage },
-    { path: '/settings', name: 'settings', component: SettingsPage },
+    { path: '/images/:id', name: 'image', component: () => import('./pages/images/ImagePage.vue'), props: true },
+    { path: '/volumes', name: 'volumes', component: () => import('./pages/volumes/VolumesPage.vue') },
+    { path: '/volumes/:name', name: 'volume', component: () => import('./pages/volumes/VolumePage.vue'), props: true },
+    { path: '/networks', name: 'networks', component: () => import('./pages/networks/NetworksPage.vue') },
+    {
+      path: '/networks/:id',
+      name: 'network',
+      component: () => import('./pages/networks/NetworkPage.vue'),
+      props: true,
+    },
+    { path: '/builds', name: 'builds', component: () => import('./pages/builds/BuildsPage.vue') },
+    { path: '/builds/:id', name: 'build', component: () => import('./pages/builds/BuildPage.vue'), props: true },
+    { path: '/activity', name: 'activity', component: () => import('./pages/activity/ActivityPage.vue') },
+    { path: '/settings', name: 'settings', component: () => import('./pages/settings/SettingsPage.vue') },
     { path: '/:rest(.*)*', redirect: '/containers' },
   ],
 });

@@ -1,8 +1,14 @@
+import type { BuildsContract } from './builds.ts';
 import type { ContainersContract } from './containers.ts';
-import type { EngineInfo, EngineNews, ImageRow } from './engine.ts';
+import type { EngineInfo, EngineNews } from './engine.ts';
+import type { HostContract } from './host.ts';
+import type { ImagesContract } from './images.ts';
 import type { DiskChange, DockerContextState, SnapshotRow } from './machine-care.ts';
+import type { NetworksContract } from './networks.ts';
 import type { Effect, Settings } from './settings.ts';
 import type { AppInfo, AppState, BootTiming, MachineFigures } from './state.ts';
+import type { TasksContract } from './tasks.ts';
+import type { VolumesContract } from './volumes.ts';
 
 /**
  * All that a shell (window, tray, `skiff` command) may ask of the app. A method that returns a Promise is a call; one that
@@ -66,10 +72,12 @@ export interface Contract {
     news(): AsyncIterable<EngineNews>;
   };
   containers: ContainersContract;
-  images: {
-    list(): Promise<ImageRow[]>;
-    remove(id: string, options: { force: boolean }): Promise<void>;
-  };
+  images: ImagesContract;
+  volumes: VolumesContract;
+  networks: NetworksContract;
+  builds: BuildsContract;
+  tasks: TasksContract;
+  host: HostContract;
   settings: {
     get(): Promise<Settings>;
     /** what each change would take, without making it */

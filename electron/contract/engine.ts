@@ -38,6 +38,8 @@ export interface ImageRow {
   /** milliseconds since the epoch */
   createdAt: number;
   sizeBytes: number;
+  /** what removing it would free; undefined when the engine did not count */
+  uniqueBytes: number | undefined;
   /** containers that use it; undefined when the engine did not count */
   containers: number | undefined;
 }

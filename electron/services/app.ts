@@ -11,16 +11,22 @@ import { serve } from '../rpc/server.ts';
 import { dockerHost, engineSocketPath } from '../tunnel/socket-path.ts';
 import { openTunnel } from '../tunnel/tunnel.ts';
 import type { Tunnel } from '../tunnel/types.ts';
+import { buildsServices } from './builds-service.ts';
 import { diagnose } from './diagnose.ts';
 import { DockerContext } from './docker-context.ts';
 import { EngineLink } from './engine-link.ts';
 import { engineServices } from './engine-services.ts';
 import { toWire } from './errors.ts';
 import { Health } from './health.ts';
+import { hostServices } from './host-files.ts';
 import { IdleStop } from './idle-stop.ts';
+import { imagesServices } from './images-service.ts';
 import { machineCare, snapshotServices } from './machine-care.ts';
+import { networksServices } from './networks-service.ts';
 import { machineResources, SettingsFile } from './settings.ts';
+import { TaskKeeper } from './tasks.ts';
 import { Topic } from './topic.ts';
+import { volumesServices } from './volumes-service.ts';
 
 export interface AppOptions {
   home: string;
@@ -46,6 +52,7 @@ export class App {
   #ports: PortKeeper;
   #health: Health;
   #idleStop: IdleStop;
+  #tasks = new TaskKeeper();
   #state: Topic<AppState>;
   #services: Implementation;
   #closing: Promise<void> | undefined;
@@ -74,12 +81,22 @@ export class App {
       machine,
       minutes: () => settings.values.idleStopMinutes,
       clients: () => this.#foreignClients(),
-      containersRun: async () => (await this.#engine.docker.listContainers()).length > 0,
+      // What runs in a task needs the machine as well.
+      containersRun: async () => this.#tasks.busy || (await this.#engine.docker.listContainers()).length > 0,
       log: (line) => options.log?.(line),
     });
     machine.onState(changed);
     tunnel.onState(changed);
-    this.#services = { ...this.#ownServices(), ...engineServices(this.#engine) };
+    this.#services = {
+      ...this.#ownServices(),
+      ...engineServices(this.#engine),
+      images: imagesServices(this.#engine, this.#tasks),
+      volumes: volumesServices(this.#engine, this.#tasks),
+      networks: networksServices(this.#engine),
+      builds: buildsServices(this.#engine, this.#tasks),
+      tasks: this.#tasks.services(),
+      host: hostServices(),
+    };
   }
 
   get state(): AppState {
@@ -117,6 +134,7 @@ export class App {
   async #close(machine: 'stop' | 'leave'): Promise<void> {
     this.#idleStop.close();
     this.#health.close();
+    this.#tasks.close();
     this.#ports.close();
     this.#engine.close();
     if (machine === 'stop') await this.machine.stop();

@@ -3,6 +3,7 @@ import Dockerode from 'dockerode';
 import type { EngineNews } from '../contract/engine.ts';
 import type { EngineState } from '../contract/state.ts';
 import type { Machine } from '../machine/types.ts';
+import { EngineHttp } from './engine-http.ts';
 import { ServiceError } from './errors.ts';
 import { engineEvent } from './rows.ts';
 import { Topic } from './topic.ts';
@@ -16,6 +17,7 @@ const MOST_NEWS = 1_000;
  */
 export class EngineLink {
   readonly docker: Dockerode;
+  readonly http: EngineHttp;
   readonly news = new Topic<EngineNews>(MOST_NEWS, () => [{ kind: 'resync' }]);
   #state: EngineState = { kind: 'off' };
   #onState: (state: EngineState) => void;
@@ -24,6 +26,7 @@ export class EngineLink {
 
   constructor(machine: Pick<Machine, 'state' | 'onState'>, socketPath: string, onState: (state: EngineState) => void) {
     this.docker = new Dockerode({ socketPath });
+    this.http = new EngineHttp(socketPath);
     this.#onState = onState;
     const look = () => {
       const { kind } = machine.state;

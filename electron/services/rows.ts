@@ -51,6 +51,7 @@ export function imageRow(found: Dockerode.ImageInfo): ImageRow {
     tags: (found.RepoTags ?? []).filter((tag) => tag !== '<none>:<none>'),
     createdAt: found.Created * 1000,
     sizeBytes: found.Size,
+    uniqueBytes: found.SharedSize >= 0 ? found.Size - found.SharedSize : undefined,
     // The API says -1 when it did not count.
     containers: found.Containers >= 0 ? found.Containers : undefined,
   };

@@ -3,7 +3,21 @@ import { containers } from './zh-CN/containers.ts';
 import { frame } from './zh-CN/frame.ts';
 import { images } from './zh-CN/images.ts';
 import { logs } from './zh-CN/logs.ts';
+import { activity, builds, networks, parts, tasks, volumes } from './zh-CN/nouns.ts';
 import { palette } from './zh-CN/palette.ts';
 import { settings } from './zh-CN/settings.ts';
 
-export const zhCN: Words = { ...frame, containers, logs, images, settings, palette };
+export const zhCN: Words = {
+  ...frame,
+  containers,
+  logs,
+  images,
+  settings,
+  palette,
+  volumes,
+  networks,
+  builds,
+  activity,
+  tasks,
+  parts,
+};

@@ -92,6 +92,8 @@ export class FakeEngine {
     else if (path === '/info') json({ Name: 'fake', NCPU: 2, MemTotal: 1e9, Containers: this.containers.length });
     else if (path === '/events') this.#follow(this.#events, response);
     else if (path === '/containers/json') json(this.containers.map(listed));
+    else if (path === '/networks' || path === '/skiff/builds') json([]);
+    else if (path === '/system/df') json({ Volumes: [], BuildCache: [] });
     else if (path === '/images/json') json(this.images.map(listedImage));
     else if (path.startsWith('/images/')) this.#removeImage(decodeURIComponent(path.slice(8)), json);
     else if (!found) json({ message: `No such container: ${id}` }, 404);
@@ -174,5 +176,12 @@ function listed(container: FakeContainer): object {
 }
 
 function listedImage(image: FakeEngine['images'][number]): object {
-  return { Id: image.id, RepoTags: image.tags, Created: Math.round(image.createdAt), Size: image.size, Containers: -1 };
+  return {
+    Id: image.id,
+    RepoTags: image.tags,
+    Created: Math.round(image.createdAt),
+    Size: image.size,
+    SharedSize: -1,
+    Containers: -1,
+  };
 }

@@ -186,7 +186,7 @@ export function windowScenarios(open: () => Opened): void {
 
   test('is in Chinese at once when that is chosen, and dark when that is', async () => {
     const { page } = open();
-    await page.keyboard.press('Control+3');
+    await page.keyboard.press('Control+7');
     await page.getByLabel('Language').click();
     await page.getByRole('option', { name: '简体中文' }).click();
     await page.getByRole('heading', { name: '设置' }).waitFor();

@@ -4,6 +4,7 @@ import type { Implementation } from '../../contract/contract.ts';
 import type { EngineLink } from '../engine-link.ts';
 import { ServiceError } from '../errors.ts';
 import { containerRow } from '../rows.ts';
+import { isNoHelper } from '../volume-helper.ts';
 import { createContainer } from './create.ts';
 import { listFiles, makeFolder, readFile, removeFile, Uploads } from './files.ts';
 import { absolutePath, logRequest, nameOrId } from './input.ts';
@@ -24,7 +25,8 @@ export function containerService(link: EngineLink): Implementation['containers']
   const uploads = new Uploads(docker);
   const history = new StatsHistory(docker);
   return {
-    list: async (signal) => (await docker.listContainers({ all: true, ...up(signal) })).map(containerRow),
+    list: async (signal) =>
+      (await docker.listContainers({ all: true, ...up(signal) })).filter(isNoHelper).map(containerRow),
     start: async (id, signal) => unlessDone(container(id).start(up(signal))),
     stop: async (id, signal) => unlessDone(container(id).stop(up(signal))),
     restart: async (id, signal) => unlessDone(container(id).restart(up(signal))),

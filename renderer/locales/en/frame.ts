@@ -4,7 +4,12 @@ export const frame = {
     label: 'Pages',
     containers: 'Containers',
     images: 'Images',
+    volumes: 'Volumes',
+    networks: 'Networks',
+    builds: 'Builds',
+    activity: 'Activity',
     settings: 'Settings',
+    troubleshoot: 'Troubleshoot',
     search: 'Search',
   },
   machine: {

@@ -1,7 +1,18 @@
 import type { Words } from '../en.ts';
 
 export const frame: Pick<Words, 'nav' | 'machine' | 'tunnel' | 'engine' | 'figures' | 'link' | 'common' | 'errors'> = {
-  nav: { label: '页面', containers: '容器', images: '镜像', settings: '设置', search: '搜索' },
+  nav: {
+    label: '页面',
+    containers: '容器',
+    images: '镜像',
+    volumes: '卷',
+    networks: '网络',
+    builds: '构建',
+    activity: '动态',
+    settings: '设置',
+    troubleshoot: '疑难解答',
+    search: '搜索',
+  },
   machine: {
     name: '虚拟机',
     stopped: '已停止',

@@ -1,0 +1,4 @@
+export interface ImageDialog {
+  kind: 'tag' | 'save' | 'load' | 'push';
+  references: string[];
+}

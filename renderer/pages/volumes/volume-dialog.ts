@@ -1,0 +1,4 @@
+export interface VolumeDialog {
+  kind: 'create' | 'clone' | 'export' | 'import' | 'prune';
+  name: string;
+}
