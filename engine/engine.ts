@@ -1,5 +1,6 @@
 import { existsSync, mkdirSync, readFileSync, statfsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 
 import { archiveRoutes } from './api/archive.ts';
 import { buildRoutes } from './api/builds.ts';
@@ -71,6 +72,7 @@ const FILESYSTEMS: Record<number, string> = {
   16914836: 'tmpfs',
 };
 const DEFAULT_SHUTDOWN_SECONDS = 15;
+const SETTLE_AGAIN_MS = 5_000;
 
 /** The assembled engine: what main.ts listens with and ends. */
 export interface Engine {
@@ -199,7 +201,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
   sandboxes.sweep(runs);
   shim.on('event', (event) => {
     if (builds.onShimEvent(event)) return;
-    void containers.onShimEvent(event).catch((error) => log.error('exit not settled', { error: messageOf(error) }));
+    void untilSettled(() => containers.onShimEvent(event));
   });
   await shimOpen;
   const known = await runtime.processes();
@@ -322,6 +324,19 @@ function proxyEnvironment({ proxies = {} }: DaemonConfig): Record<string, string
         ],
   );
   return { ...process.env, ...Object.fromEntries(set) };
+}
+
+/** An exit that can't be written down (a full disk) is settled as soon as it can be: the shim keeps it till then. */
+async function untilSettled(settle: () => Promise<void>): Promise<void> {
+  for (;;) {
+    try {
+      await settle();
+      return;
+    } catch (error) {
+      log.error('exit not settled, tried again', { error: messageOf(error) });
+      await delay(SETTLE_AGAIN_MS);
+    }
+  }
 }
 
 /** The shim's program lies beside this one: bundled, or as source. */

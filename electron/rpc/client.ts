@@ -34,7 +34,10 @@ export function createClient(port: ShellPort): Client {
   const service = (name: ServiceName) =>
     new Proxy({} as Record<string, unknown>, {
       get: (_, method) =>
-        typeof method === 'string' ? (...args: unknown[]) => connection.ask(name, method, args) : undefined,
+        // Not thenables either: `await client.settings` is a slip, not a call.
+        typeof method === 'string' && method !== 'then'
+          ? (...args: unknown[]) => connection.ask(name, method, args)
+          : undefined,
     });
   const services = new Map<string, unknown>();
   return new Proxy({} as Client, {
