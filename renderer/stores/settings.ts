@@ -12,10 +12,7 @@ export const useSettingsStore = defineStore('settings', () => {
   const settings = ref<Settings>();
   const look = ref(remembered());
 
-  link.whileOpen(async (client, signal) => {
-    settings.value = await client.settings.get(signal);
-    look.value = { theme: settings.value.theme, language: settings.value.language };
-  });
+  link.whileOpen(async (client, signal) => hold(await client.settings.get(signal)));
   watch(
     look,
     (now) => {
@@ -26,13 +23,17 @@ export const useSettingsStore = defineStore('settings', () => {
     { immediate: true, deep: true },
   );
 
-  /** Throws AppError 'invalid'. */
-  async function set(changes: Partial<Settings>): Promise<void> {
-    settings.value = await link.client.settings.set(changes);
-    look.value = { theme: settings.value.theme, language: settings.value.language };
+  function hold(now: Settings): void {
+    settings.value = now;
+    look.value = { theme: now.theme, language: now.language };
   }
 
-  return { settings, look, set };
+  /** Throws AppError 'invalid'. */
+  const set = async (changes: Partial<Settings>) => hold(await link.client.settings.set(changes));
+  /** After something else than `set` has changed them. */
+  const reload = async () => hold(await link.client.settings.get());
+
+  return { settings, look, set, reload };
 });
 
 function remembered(): Pick<Settings, 'theme' | 'language'> {
