@@ -1,5 +1,6 @@
 import {
   close,
+  closeSync,
   constants,
   createReadStream,
   createWriteStream,
@@ -181,13 +182,18 @@ export class LogWriter {
     const { path, maxFiles = 1 } = this.#target;
     this.#compressing = true;
     for (let n = this.#oldestPlain(); n > 0; n = this.#oldestPlain()) {
-      const { ino } = statSync(`${path}.${n}`);
-      const done = await compressFile(`${path}.${n}`, `${path}.gz.tmp`);
-      if (!done) break;
-      const now = numbers(maxFiles).find((k) => statSync(`${path}.${k}`, { throwIfNoEntry: false })?.ino === ino);
-      if (now === undefined) continue;
-      renameSync(`${path}.gz.tmp`, `${path}.${now}.gz`);
-      rmSync(`${path}.${now}`, { force: true });
+      // Held open until it has its new name: the number of a file that is rotated away could be a new file's otherwise.
+      const fd = openSync(`${path}.${n}`, constants.O_RDONLY);
+      try {
+        if (!(await compressFile(fd, `${path}.gz.tmp`))) break;
+        const { ino } = fstatSync(fd);
+        const now = numbers(maxFiles).find((k) => statSync(`${path}.${k}`, { throwIfNoEntry: false })?.ino === ino);
+        if (now === undefined) continue;
+        renameSync(`${path}.gz.tmp`, `${path}.${now}.gz`);
+        rmSync(`${path}.${now}`, { force: true });
+      } finally {
+        closeSync(fd);
+      }
     }
     rmSync(`${path}.gz.tmp`, { force: true });
     this.#compressing = false;
@@ -227,9 +233,10 @@ function renameIfThere(from: string, to: string): void {
 const numbers = (maxFiles: number): number[] => Array.from({ length: maxFiles - 1 }, (_one, index) => index + 1);
 
 /** @returns false when it can't be done now, for instance on a full disk: the file then stays as it is */
-async function compressFile(from: string, to: string): Promise<boolean> {
+async function compressFile(fd: number, to: string): Promise<boolean> {
   try {
-    await pipeline(createReadStream(from), createGzip(), createWriteStream(to, { mode: 0o640 }));
+    const from = createReadStream('', { fd, start: 0, autoClose: false });
+    await pipeline(from, createGzip(), createWriteStream(to, { mode: 0o640 }));
     return true;
   } catch {
     return false;

@@ -198,9 +198,10 @@ async function wasRotated(handle: FileHandle, path: string): Promise<boolean> {
  * have been read already is in them too: a compressed file can't be told from the one that was read, but by its times.
  */
 async function* between(before: FileHandle, next: FileHandle, path: string): AsyncGenerator<string[]> {
+  // Held while the others are looked for, so that its number is no other file's.
   const [from, to] = [(await before.stat()).ino, (await next.stat()).ino];
-  await before.close();
   const files = await openRotated(path);
+  await before.close();
   try {
     const first = files.findIndex((file) => file.ino === from) + 1;
     const end = files.findIndex((file) => file.ino === to);
