@@ -136,7 +136,7 @@ export function tunnelConformance(backend: Backend): void {
 
     test('leaves nothing behind after many short connections', async () => {
       for (let n = 0; n < 100; n++) expect(await getText(socket, '/_ping')).toBe('OK');
-      await vi.waitFor(() => expect(opened.tunnel.clients).toEqual({ joined: 0, waiting: 0 }), soon);
+      await vi.waitFor(() => expect(opened.tunnel.clients).toMatchObject({ joined: 0, waiting: 0 }), soon);
     });
   });
 }
