@@ -12,6 +12,7 @@ export const PAGES = [
   { name: 'builds', path: '/builds', icon: 'i-lucide-hammer', foot: false },
   { name: 'activity', path: '/activity', icon: 'i-lucide-activity', foot: false },
   { name: 'settings', path: '/settings', icon: 'i-lucide-settings', foot: true },
+  { name: 'troubleshoot', path: '/troubleshoot', icon: 'i-lucide-life-buoy', foot: true },
 ] as const;
 
 export const router = createRouter({
@@ -46,6 +47,11 @@ export const router = createRouter({
     { path: '/builds/:id', name: 'build', component: () => import('./pages/builds/BuildPage.vue'), props: true },
     { path: '/activity', name: 'activity', component: () => import('./pages/activity/ActivityPage.vue') },
     { path: '/settings', name: 'settings', component: () => import('./pages/settings/SettingsPage.vue') },
+    {
+      path: '/troubleshoot',
+      name: 'troubleshoot',
+      component: () => import('./pages/troubleshoot/TroubleshootPage.vue'),
+    },
     { path: '/:rest(.*)*', redirect: '/containers' },
   ],
 });

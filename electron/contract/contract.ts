@@ -8,6 +8,7 @@ import type { NetworksContract } from './networks.ts';
 import type { Effect, Settings } from './settings.ts';
 import type { AppInfo, AppState, BootTiming, MachineFigures } from './state.ts';
 import type { TasksContract } from './tasks.ts';
+import type { TroubleshootContract } from './troubleshoot.ts';
 import type { VolumesContract } from './volumes.ts';
 
 /**
@@ -77,6 +78,7 @@ export interface Contract {
   networks: NetworksContract;
   builds: BuildsContract;
   tasks: TasksContract;
+  troubleshoot: TroubleshootContract;
   host: HostContract;
   settings: {
     get(): Promise<Settings>;

@@ -13,6 +13,7 @@ import { openTunnel } from '../tunnel/tunnel.ts';
 import type { Tunnel } from '../tunnel/types.ts';
 import { buildsServices } from './builds-service.ts';
 import { diagnose } from './diagnose.ts';
+import { troubleshootServices } from './diagnostics/checks.ts';
 import { DockerContext } from './docker-context.ts';
 import { EngineLink } from './engine-link.ts';
 import { engineServices } from './engine-services.ts';
@@ -142,7 +143,7 @@ export class App {
     await this.tunnel.close();
   }
 
-  #ownServices(): Pick<Implementation, 'app' | 'machine' | 'settings' | 'snapshots' | 'context'> {
+  #ownServices(): Pick<Implementation, 'app' | 'machine' | 'settings' | 'snapshots' | 'context' | 'troubleshoot'> {
     const { machine, tunnel, settings } = this;
     const context = new DockerContext(dockerHost(tunnel.socketPath));
     return {
@@ -201,6 +202,14 @@ export class App {
         use: () => context.use(),
         remove: () => context.remove(),
       },
+      troubleshoot: troubleshootServices({
+        home: this.#options.home,
+        socketPath: tunnel.socketPath,
+        machine,
+        context,
+        state: () => this.state,
+        guestTime: (signal) => this.#health.guestTime(signal),
+      }),
       settings: {
         get: async () => settings.values,
         effects: async (changes) => settings.effects(changes),

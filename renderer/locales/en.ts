@@ -5,6 +5,8 @@ import { logs } from './en/logs.ts';
 import { activity, builds, networks, parts, tasks, volumes } from './en/nouns.ts';
 import { palette } from './en/palette.ts';
 import { settings } from './en/settings.ts';
+import { troubleshoot } from './en/troubleshoot.ts';
+import { welcome } from './en/welcome.ts';
 
 /** The words of the window, by page. The other languages have the same keys, which the compiler checks. */
 export const en = {
@@ -13,6 +15,8 @@ export const en = {
   logs,
   images,
   settings,
+  troubleshoot,
+  welcome,
   palette,
   volumes,
   networks,

@@ -6,6 +6,8 @@ import { logs } from './zh-CN/logs.ts';
 import { activity, builds, networks, parts, tasks, volumes } from './zh-CN/nouns.ts';
 import { palette } from './zh-CN/palette.ts';
 import { settings } from './zh-CN/settings.ts';
+import { troubleshoot } from './zh-CN/troubleshoot.ts';
+import { welcome } from './zh-CN/welcome.ts';
 
 export const zhCN: Words = {
   ...frame,
@@ -13,6 +15,8 @@ export const zhCN: Words = {
   logs,
   images,
   settings,
+  troubleshoot,
+  welcome,
   palette,
   volumes,
   networks,

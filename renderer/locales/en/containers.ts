@@ -3,8 +3,6 @@ export const containers = {
   filter: 'Filter by name, image or project',
   all: 'All',
   running: 'Running',
-  emptyTitle: 'No containers yet',
-  emptyText: 'Run one in a terminal; it shows up here at once.',
   noneFound: 'Nothing matches “{filter}”.',
   group: '{running} of {total} running',
   start: 'Start',

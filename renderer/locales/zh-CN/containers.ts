@@ -5,8 +5,6 @@ export const containers: Words['containers'] = {
   filter: '按名称、镜像或项目筛选',
   all: '全部',
   running: '运行中',
-  emptyTitle: '还没有容器',
-  emptyText: '在终端中运行一个，它会立即出现在这里。',
   noneFound: '没有与“{filter}”匹配的内容。',
   group: '{running} / {total} 运行中',
   start: '启动',
