@@ -81,6 +81,9 @@ for (const dark of [false, true]) {
   await page.goto(`${new URL(page.url()).origin}/#/settings`);
   await page.waitForTimeout(300);
   await shot('settings');
+  await page.goto(`${new URL(page.url()).origin}/#/troubleshoot`);
+  await page.locator('[data-check=socket]').waitFor();
+  await shot('troubleshoot');
   await page.goto(`${new URL(page.url()).origin}/#/containers`);
   await page.keyboard.press('Control+k');
   await page.waitForTimeout(500);
