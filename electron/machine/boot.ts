@@ -139,19 +139,21 @@ async function startWithBestAccelerator(
   const broken = new BrokenAccelerators(paths.brokenAccelerators);
   const known = accelerators(host, options.image.arch);
   const wanted = options.accelerator ? [options.accelerator] : broken.without(known);
-  for (const [index, accelerator] of wanted.entries()) {
+  // The last one has a second try: once in a few hundred boots an emulated kernel dies before its first word.
+  const last = wanted.length - 1;
+  for (const [index, accelerator] of [...wanted, ...wanted.slice(-1)].entries()) {
     enter('qemu');
-    const isLast = index === wanted.length - 1;
     let session: Session | undefined;
     try {
-      session = await startQemu(context, binary, key, wanted.slice(index));
+      session = await startQemu(context, binary, key, wanted.slice(Math.min(index, last)));
       const started = session;
-      if (isLast || started.record.accelerator === 'tcg') return started;
+      if (index > last) return started;
       started.control.send('status');
+      const limit = index === last ? LIMITS_MS.kernel : LIMITS_MS.acceleratedKernel;
       await started.until(
         'kernel',
         () => started.greeted,
-        () => LIMITS_MS.acceleratedKernel,
+        () => limit,
         signal,
       );
       return started;
@@ -160,8 +162,9 @@ async function startWithBestAccelerator(
       if (session) await endQemu(session.record, paths);
       const kind = error instanceof MachineError ? error.kind : undefined;
       // A QEMU that dies may be noticed by its exit, or first by its monitor.
-      if (isLast || kind === undefined || !['qemu-failed', 'qmp', 'timeout'].includes(kind)) throw error;
-      broken.add(accelerator);
+      if (kind === undefined || !['qemu-failed', 'qmp', 'timeout'].includes(kind)) throw error;
+      if (index > last || (index === last && (!session || kind === 'timeout'))) throw error;
+      if (index < last) broken.add(accelerator);
     }
   }
   throw new MachineError('qemu-failed', 'No accelerator is left to run the machine with.', { step: 'qemu' });
