@@ -91,7 +91,7 @@ export const KEYS: Readonly<Record<string, KeyRule>> = {
     'an object {"bridge": {"com.docker.network.driver.mtu": "1400"}}',
     recordOf(recordOf(isString)),
   ),
-  'default-runtime': live(text),
+  'default-runtime': text,
   'default-shm-size': size,
   'default-ulimits': rule('an object {"nofile": {"Name": "nofile", "Soft": 1024, "Hard": 2048}}', recordOf(isUlimit)),
   dns: addresses,
