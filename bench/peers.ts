@@ -1,11 +1,12 @@
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 
 import { dockerCli } from '../scripts/setup.mjs';
 import { spawnTestbed, whenReady } from '../scripts/testbed.ts';
 import { type Call, call, type Reply } from '../test/api/http.ts';
+import { spawnDockerd } from '../test/build/dockerd.ts';
 
 /** An engine that is measured: skiffd, or the dockerd beside it. */
 export interface Peer {
@@ -32,17 +33,6 @@ export async function startSkiff(scratch: string, rootTree: string): Promise<Pee
   return { name: 'skiffd', socket, pid: engine.pid ?? 0, stop: () => ended(engine) };
 }
 
-const DOCKERD_SCRIPT = `set -e
-root=$1 data=$2
-mount --bind $root $root
-for d in proc sys dev; do mount --rbind /$d $root/$d; done
-mkdir -p $root/run $root/bench $root/mnt
-mount -t tmpfs tmpfs $root/run
-mount --bind $data $root/bench
-ip link set lo up
-cd $root; pivot_root . mnt
-exec /usr/sbin/dockerd --data-root /bench/lib --exec-root /bench/run --pidfile /bench/dockerd.pid -H unix:///bench/docker.sock`;
-
 /**
  * The dockerd on the PATH, or one in a root tree of its own: DOCKERD_ROOT=/path, entered by pivot_root. Undefined without either.
  * It gets a network namespace of its own, as skiffd does.
@@ -52,10 +42,8 @@ export async function startDockerd(scratch: string): Promise<Peer | undefined> {
   if (!existsSync(join(root, 'usr/sbin/dockerd'))) return undefined;
   const said = execFileSync('chroot', [root, '/usr/sbin/dockerd', '--version'], { encoding: 'utf8' });
   const data = join(scratch, 'dockerd');
-  mkdirSync(data, { recursive: true });
-  const argv = ['--mount', '--propagation=private', '--net', '/bin/sh', '-c', DOCKERD_SCRIPT, 'sh', root, data];
   const output = process.env.BENCH_VERBOSE ? 'inherit' : 'ignore';
-  const daemon = spawn('unshare', argv, { stdio: ['ignore', 'ignore', output] });
+  const daemon = spawnDockerd(root, data, ['ignore', 'ignore', output]);
   const socket = join(data, 'docker.sock');
   await whenReady(daemon, socket);
   await delay(1000);

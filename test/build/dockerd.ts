@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, type StdioOptions, spawn } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -23,6 +23,13 @@ ip link set lo up
 cd $root; pivot_root . mnt
 exec /usr/sbin/dockerd --data-root /bench/lib --exec-root /bench/run --pidfile /bench/dockerd.pid -H unix:///bench/docker.sock`;
 
+/** Starts the dockerd of a root tree, entered by pivot_root, with mounts and a network namespace of its own; its socket is `<data>/docker.sock`. */
+export function spawnDockerd(root: string, data: string, stdio: StdioOptions): ChildProcess {
+  mkdirSync(data, { recursive: true });
+  const argv = ['--mount', '--propagation=private', '--net', '/bin/sh', '-c', SCRIPT, 'sh', root, data];
+  return spawn('unshare', argv, { stdio });
+}
+
 /** A dockerd of its own: data, socket, mounts and network namespace. */
 export class Dockerd implements AsyncDisposable {
   readonly data = mkdtempSync(join(tmpdir(), 'skiff-dockerd-'));
@@ -30,9 +37,7 @@ export class Dockerd implements AsyncDisposable {
   #daemon: ChildProcess | undefined;
 
   async start(root: string): Promise<void> {
-    mkdirSync(this.data, { recursive: true });
-    const argv = ['--mount', '--propagation=private', '--net', '/bin/sh', '-c', SCRIPT, 'sh', root, this.data];
-    this.#daemon = spawn('unshare', argv, { stdio: 'ignore' });
+    this.#daemon = spawnDockerd(root, this.data, 'ignore');
     await whenReady(this.#daemon, this.socket, 60_000);
     await delay(1000);
   }
