@@ -152,6 +152,7 @@ export const ROOT_MODULES: string[] = [
   'nls_ascii',
   'vfat',
   'nfs',
+  'nfsv3',
   'nfsv4',
   'cifs',
   'binfmt_misc',
