@@ -22,8 +22,8 @@ function view(networks: Networks, network: NetworkRecord, withContainers: boolea
     Internal: network.internal,
     Attachable: network.attachable,
     Ingress: false,
-    ConfigFrom: { Network: '' },
-    ConfigOnly: false,
+    ConfigFrom: { Network: network.configFrom ?? '' },
+    ConfigOnly: network.configOnly ?? false,
     Containers: Object.fromEntries(
       users.map((user) => [
         user.id,

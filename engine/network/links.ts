@@ -1,6 +1,8 @@
-import { existsSync, writeFileSync } from 'node:fs';
+import { existsSync, statSync, writeFileSync } from 'node:fs';
 import { isIP } from 'node:net';
+import { join } from 'node:path';
 
+import { messageOf, systemError } from '../errors.ts';
 import { inNetworkNamespace } from '../linux/namespaces.ts';
 import {
   attribute,
@@ -286,6 +288,8 @@ export interface InnerLink {
   readonly addresses: readonly Address[];
   /** Default gateways to set; '' is "everything is on the link". */
   readonly gateways: readonly { readonly family: 4 | 6; readonly ip: string }[];
+  /** `net.X.Y.IFNAME.Z=V` */
+  readonly sysctls: readonly string[];
 }
 
 /** The kernel numbers interfaces of a namespace as they come: inside, they are asked for by name. */
@@ -306,12 +310,36 @@ export function configureInside(namespacePath: string, links: readonly InnerLink
         link.name,
         link.addresses.some((address) => isIP(address.ip) === 6),
       );
+      for (const sysctl of link.sysctls) setSysctl(link.name, sysctl);
       messages.push(linkUp(index));
       messages.push(...link.addresses.map((address) => addAddress(index, address)));
       messages.push(...link.gateways.map(({ family, ip }) => defaultRoute(index, ip, family)));
     }
     withSocket((socket) => socket.request(messages));
   });
+}
+
+/** Sets a sysctl of an interface; throws in moby's words. */
+function setSysctl(name: string, sysctl: string): void {
+  const failed = (reason: string) => systemError(`failed to set sysctl '${sysctl}': ${reason}`);
+  const equals = sysctl.indexOf('=');
+  if (equals < 0) throw failed(`expected sysctl '${sysctl}' to have format name=value`);
+  const [net = '', family = '', kind = '', , ...rest] = sysctl.slice(0, equals).split('.');
+  const words = [net, family, kind, name, ...rest];
+  const path = join('/proc/sys', ...words);
+  // A word that climbs out must not reach anything else.
+  if (
+    rest.length !== 1 ||
+    words.some((word) => /^\.*$|\//.test(word)) ||
+    !statSync(path, { throwIfNoEntry: false })?.isFile()
+  ) {
+    throw failed(`${path} is not a sysctl file`);
+  }
+  try {
+    writeFileSync(path, sysctl.slice(equals + 1));
+  } catch (error) {
+    throw failed(`unable to write to '${path}': ${messageOf(error)}`);
+  }
 }
 
 function setIpv6(name: string, on: boolean): void {

@@ -1,6 +1,7 @@
 import { closeSync, mkdirSync, openSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 
+import { hasCode, messageOf, systemError } from '../errors.ts';
 import { createNetworkNamespace, releaseNetworkNamespace } from '../linux/namespaces.ts';
 import {
   type Address,
@@ -25,6 +26,8 @@ export interface SandboxEndpoint {
   readonly mtu: number;
   readonly addresses: readonly Address[];
   readonly gateways: InnerLink['gateways'];
+  /** `net.ipv4.conf.IFNAME.log_martians=1`: set before the link is up. */
+  readonly sysctls: readonly string[];
 }
 
 /** The veth's name on the machine's side. */
@@ -121,6 +124,11 @@ function plug(path: string, endpoint: SandboxEndpoint): void {
       mtu: endpoint.mtu,
       namespaceFd,
     });
+  } catch (error) {
+    if (!hasCode(error, 'EEXIST', 'EINVAL', 'ERANGE')) throw error;
+    const was = endpoint.link.kind === 'veth' ? endpoint.link.outer.name : endpoint.link.kind;
+    const reason = messageOf(error).replace(/^.*: /, '').toLowerCase();
+    throw systemError(`error renaming interface "${was}" to "${endpoint.name}": ${reason}`, error);
   } finally {
     closeSync(namespaceFd);
   }
@@ -130,4 +138,5 @@ const inner = (endpoint: SandboxEndpoint): InnerLink => ({
   name: endpoint.name,
   addresses: endpoint.addresses,
   gateways: endpoint.gateways,
+  sysctls: endpoint.sysctls,
 });

@@ -5,8 +5,11 @@ import {
   allocateEndpoint,
   checkEndpoint,
   defaultEndpoint,
+  explicitName,
+  freeIndex,
   idleEndpoint,
   interfaceName,
+  refuseConfigOnly,
   releaseEndpoint,
   sandboxEndpoints,
 } from '../networks/endpoints.ts';
@@ -27,15 +30,16 @@ export async function connectContainer(
   settings: EndpointSettings,
 ): Promise<void> {
   const { record } = container;
+  refuseConfigOnly(network);
   checkMode(record, network);
   if (record.networks[network.name]) {
     throw forbidden(`endpoint with name ${record.name} already exists in network ${network.name}`);
   }
   checkEndpoint(network, settings);
-  const used = Object.values(record.networks).map((endpoint) => endpoint.index);
-  let index = 0;
-  while (used.includes(index)) index++;
-  const idle = idleEndpoint(network, settings, index);
+  const others = Object.values(record.networks);
+  const used = others.map((endpoint) => endpoint.index);
+  const named = others.map((endpoint) => explicitName(endpoint.settings));
+  const idle = idleEndpoint(network, settings, freeIndex(network, settings, used, named));
   const endpoint = isRunning(record) ? plugIn(parts, record, network, idle) : idle;
   try {
     parts.registry.update(container, { networks: { ...record.networks, [network.name]: endpoint } });

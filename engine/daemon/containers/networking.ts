@@ -7,14 +7,24 @@ import {
   allocateEndpoint,
   checkEndpoint,
   defaultEndpoint,
+  explicitName,
+  freeIndex,
   idleEndpoint,
+  refuseConfigOnly,
   releaseEndpoint,
   reserveEndpoint,
   sandboxEndpoints,
 } from '../networks/endpoints.ts';
 import { usesEmbeddedDns } from '../networks/names.ts';
 import type { PortTarget } from '../networks/ports.ts';
-import { DRIVER_OPTION, hasAddresses, isPredefined } from '../networks/record.ts';
+import {
+  DRIVER_OPTION,
+  gatewayModeOf,
+  hasAddresses,
+  isPredefined,
+  type NetworkRecord,
+  trustedOf,
+} from '../networks/record.ts';
 import { resolverSettings } from './network-files.ts';
 import type { ContainerParts } from './parts.ts';
 import { portWishes, wishesOf } from './port-wishes.ts';
@@ -45,11 +55,12 @@ export function plannedNetworks(
   if (mode.startsWith('container:')) return {};
   const given = new Map(Object.entries(wanted).map(([name, value]) => [name === 'default' ? 'bridge' : name, value]));
   const planned: Record<string, Endpoint> = {};
+  const wishes: { network: NetworkRecord; settings: EndpointSettings }[] = [];
   // The network of the mode comes first; the others in the order of their names, as their interfaces are numbered.
   const names = new Set([mode, ...[...given.keys()].sort()]);
-  let index = 0;
   for (const name of names) {
     const network = parts.networks.get(name);
+    refuseConfigOnly(network);
     const settings = { ...(given.get(name) ?? given.get(network.name) ?? {}) };
     if (config.MacAddress && name === mode) settings.MacAddress ||= config.MacAddress;
     if (name === mode && host.Links?.length && !isPredefined(network.name)) settings.Links ??= host.Links;
@@ -62,7 +73,15 @@ export function plannedNetworks(
           : 'container cannot be connected to multiple networks with one of the networks in private (none) mode',
       );
     }
-    planned[network.name] = idleEndpoint(network, settings, index++);
+    wishes.push({ network, settings });
+    planned[network.name] = idleEndpoint(network, settings, 0);
+  }
+  const named = wishes.map(({ settings }) => explicitName(settings));
+  const used: number[] = [];
+  for (const { network, settings } of wishes) {
+    const index = freeIndex(network, settings, used, named);
+    used.push(index);
+    planned[network.name] = idleEndpoint(network, settings, index);
   }
   return planned;
 }
@@ -110,8 +129,14 @@ function portTarget(
 ): { target: PortTarget; endpoint: Endpoint } | undefined {
   const name = defaultEndpoint(record.networks, 4);
   const endpoint = name === undefined ? undefined : record.networks[name];
-  if (!endpoint || parts.bridges.get(endpoint.networkId)?.record.driver !== 'bridge') return undefined;
-  return { target: { containerId: record.id, ipv4: endpoint.ipAddress, ipv6: endpoint.ipv6Address }, endpoint };
+  const network = endpoint && parts.bridges.get(endpoint.networkId)?.record;
+  if (!endpoint || network?.driver !== 'bridge') return undefined;
+  const direct = (family: 4 | 6) => {
+    if (gatewayModeOf(network, family) === 'routed') return 'only';
+    return trustedOf(network).length > 0 ? 'also' : undefined;
+  };
+  const { ipAddress: ipv4, ipv6Address: ipv6 } = endpoint;
+  return { target: { containerId: record.id, ipv4, ipv6, direct: { 4: direct(4), 6: direct(6) } }, endpoint };
 }
 
 async function publishPorts(parts: ContainerParts, record: ContainerRecord): Promise<PortMap> {

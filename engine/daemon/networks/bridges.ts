@@ -8,7 +8,15 @@ import { deleteLink, ensureBridge, ensureParent, type LinkKind, linkExists } fro
 import { outerName } from '../../network/sandbox.ts';
 import { containsIp, type Family, parseSubnet, type Subnet } from '../../network/subnet.ts';
 import { vlanMode } from './driver-options.ts';
-import { bridgeName, DRIVER_OPTION, flagOf, hasAddresses, type NetworkRecord } from './record.ts';
+import {
+  bridgeName,
+  DRIVER_OPTION,
+  flagOf,
+  gatewayModeOf,
+  hasAddresses,
+  type NetworkRecord,
+  trustedOf,
+} from './record.ts';
 
 /** One subnet of a network that is up. */
 export interface LiveSubnet {
@@ -66,7 +74,7 @@ export class Bridges {
   #bridge(network: NetworkRecord, subnets: readonly LiveSubnet[], mtu: number): number {
     const name = bridgeName(network);
     const addresses = subnets.flatMap(({ gateway, subnet }) =>
-      gateway ? [{ ip: gateway, prefix: subnet.prefix }] : [],
+      gateway && hasOwnAddress(network, subnet.family) ? [{ ip: gateway, prefix: subnet.prefix }] : [],
     );
     const mac = macOf(addresses.find(({ ip }) => !ip.includes(':'))?.ip ?? '0.0.0.0');
     const index = ensureBridge({ name, group: this.group, addresses, mtu, mac });
@@ -155,7 +163,11 @@ export class Bridges {
           subnets: subnets.map(({ subnet }, index) => ({
             family: subnet.family,
             cidr: record.ipam.config[index]!.Subnet,
+            mode: gatewayModeOf(record, subnet.family),
+            sourceIp:
+              record.options[subnet.family === 4 ? DRIVER_OPTION.sourceIp4 : DRIVER_OPTION.sourceIp6] || undefined,
           })),
+          trusted: trustedOf(record),
           masquerade: flagOf(record, DRIVER_OPTION.masquerade, true),
           internal: record.internal,
           interContainer: flagOf(record, DRIVER_OPTION.icc, true),
@@ -168,6 +180,12 @@ export class Bridges {
   usedSubnets(): Subnet[] {
     return [...this.#live.values()].flatMap(({ subnets }) => subnets.map(({ subnet }) => subnet));
   }
+}
+
+/** Whether the bridge itself has the gateway's address. */
+function hasOwnAddress(network: NetworkRecord, family: Family): boolean {
+  if (gatewayModeOf(network, family) === 'isolated') return false;
+  return family === 6 || !flagOf(network, DRIVER_OPTION.inhibit4, false);
 }
 
 /** The parent of a macvlan or ipvlan network that names none: it leads nowhere. */

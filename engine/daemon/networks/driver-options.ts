@@ -1,7 +1,6 @@
-import { isIPv4 } from 'node:net';
-
-import { forbidden, invalidParameter, notImplemented } from '../../errors.ts';
-import { DRIVER_OPTION, FALSE_WORDS, type NetworkRecord, TRUE_WORDS } from './record.ts';
+import { forbidden, invalidParameter } from '../../errors.ts';
+import { familyOf, isIp } from '../../network/subnet.ts';
+import { DRIVER_OPTION, FALSE_WORDS, GATEWAY_MODES, type NetworkRecord, TRUE_WORDS } from './record.ts';
 
 type Options = Readonly<Record<string, string>>;
 
@@ -14,19 +13,7 @@ function checkBoolean(options: Options, option: string): void {
   throw failed(option, value, `strconv.ParseBool: parsing ${JSON.stringify(value)}: invalid syntax`);
 }
 
-/** What moby has and this engine hasn't: better refused than ignored. */
-const UNSUPPORTED = [
-  'com.docker.network.bridge.inhibit_ipv4',
-  'com.docker.network.bridge.trusted_host_interfaces',
-  'com.docker.network.host_ipv4',
-  'com.docker.network.host_ipv6',
-  'com.docker.network.bridge.host_binding_ipv6',
-];
-
 function checkCommon(options: Options): void {
-  for (const name of UNSUPPORTED) {
-    if (options[name] !== undefined) throw notImplemented(`network option ${name} is not supported by this engine`);
-  }
   const mtu = options[DRIVER_OPTION.mtu];
   if (mtu === undefined || mtu === '') return;
   if (!/^-?\d+$/.test(mtu)) {
@@ -36,20 +23,32 @@ function checkCommon(options: Options): void {
 }
 
 /** Options of a bridge network in the words of moby's driver. Options it doesn't know it keeps, as moby does. */
-export function checkBridgeOptions(options: Options, others: Iterable<NetworkRecord>): void {
+export function checkBridgeOptions(options: Options, others: Iterable<NetworkRecord>, internal: boolean): void {
   checkCommon(options);
   checkBoolean(options, DRIVER_OPTION.icc);
   checkBoolean(options, DRIVER_OPTION.masquerade);
   checkBoolean(options, DRIVER_OPTION.isDefault);
+  checkBoolean(options, DRIVER_OPTION.inhibit4);
   const binding = options[DRIVER_OPTION.hostBinding];
-  if (binding && !isIPv4(binding)) throw failed(DRIVER_OPTION.hostBinding, binding, 'nil ip');
+  if (binding && !isIp(binding)) throw failed(DRIVER_OPTION.hostBinding, binding, 'nil ip');
+  checkSource(options, DRIVER_OPTION.sourceIp4, 4);
+  checkSource(options, DRIVER_OPTION.sourceIp6, 6);
   for (const option of [DRIVER_OPTION.gatewayMode4, DRIVER_OPTION.gatewayMode6]) {
     const mode = options[option];
-    if (mode && mode !== 'nat') throw notImplemented(`${option}=${mode} is not supported by this engine`);
+    if (!mode) continue;
+    if (!GATEWAY_MODES.some((known) => known === mode)) throw failed(option, mode, `unknown gateway mode ${mode}`);
+    if (mode === 'isolated' && !internal) {
+      throw invalidParameter("gateway mode 'isolated' can only be used for an internal network");
+    }
   }
   const prefix = options[DRIVER_OPTION.prefix];
   if (prefix && !/^[^\s/:]{1,12}$/.test(prefix)) throw invalidParameter(`invalid interface prefix: ${prefix}`);
   checkBridgeName(options[DRIVER_OPTION.name], others);
+}
+
+function checkSource(options: Options, option: string, family: 4 | 6): void {
+  const ip = options[option];
+  if (ip && (!isIp(ip) || familyOf(ip) !== family)) throw failed(option, ip, 'nil ip');
 }
 
 function checkBridgeName(name: string | undefined, others: Iterable<NetworkRecord>): void {

@@ -1,13 +1,13 @@
 import { isIPv4, isIPv6 } from 'node:net';
 
-import { invalidParameter, notImplemented, systemError } from '../../errors.ts';
+import { forbidden, invalidParameter, systemError } from '../../errors.ts';
 import type { EndpointSettings } from '../../model/container.ts';
 import type { SandboxEndpoint } from '../../network/sandbox.ts';
 import { containsIp, type Family, parseSubnet } from '../../network/subnet.ts';
 import type { Endpoint } from '../containers/record.ts';
 import { newId } from '../ids.ts';
 import { type Bridges, macOf } from './bridges.ts';
-import { DRIVER_OPTION, hasAddresses, isPredefined, type NetworkRecord } from './record.ts';
+import { DRIVER_OPTION, ENDPOINT_OPTION, hasAddresses, isPredefined, type NetworkRecord } from './record.ts';
 
 /** An endpoint without addresses: a container that is on the network but doesn't run. */
 export function idleEndpoint(network: NetworkRecord, settings: EndpointSettings, index: number): Endpoint {
@@ -97,13 +97,44 @@ function sandboxEndpoint(
       ...local,
     ],
     gateways,
+    sysctls: sysctlsOf(settings),
   };
 }
 
+/** Name that an endpoint's user gave its interface inside. */
+export const explicitName = (settings: EndpointSettings): string | undefined =>
+  settings.DriverOpts?.[ENDPOINT_OPTION.interfaceName] || undefined;
+
+const prefixOf = (network: NetworkRecord | undefined): string => network?.options[DRIVER_OPTION.prefix] || 'eth';
+
 /** Name of an endpoint's interface inside. */
 export function interfaceName(bridges: Bridges, endpoint: Endpoint): string {
-  const options = bridges.get(endpoint.networkId)?.record.options;
-  return `${options?.[DRIVER_OPTION.prefix] || 'eth'}${endpoint.index}`;
+  const prefix = prefixOf(bridges.get(endpoint.networkId)?.record);
+  return explicitName(endpoint.settings) ?? `${prefix}${endpoint.index}`;
+}
+
+/** Numbers of interfaces with names of their own: out of the way of those that are counted. */
+const NAMED = 1000;
+
+/**
+ * A number for a new interface of a container: the lowest whose name is free.
+ * @param used numbers of its others
+ * @param named names that users gave its others
+ */
+export function freeIndex(
+  network: NetworkRecord,
+  settings: EndpointSettings,
+  used: readonly number[],
+  named: readonly (string | undefined)[],
+): number {
+  let index = explicitName(settings) ? NAMED : 0;
+  while (used.includes(index) || named.includes(`${prefixOf(network)}${index}`)) index++;
+  return index;
+}
+
+/** moby refuses it when the container starts; this engine at once. */
+export function refuseConfigOnly(network: NetworkRecord): void {
+  if (network.configOnly) throw forbidden('cannot create endpoint on configuration-only network');
 }
 
 /** Name of the endpoint whose gateway is used: the highest priority, then the first by name, as Docker has it. */
@@ -135,16 +166,26 @@ export function checkEndpoint(network: NetworkRecord, settings: EndpointSettings
   if (settings.MacAddress && !/^([0-9a-f]{2}[:-]){5}[0-9a-f]{2}$/i.test(settings.MacAddress)) {
     throw invalidParameter(`invalid MAC address: ${settings.MacAddress}`);
   }
+  errors.push(...sysctlsOf(settings).flatMap(checkSysctl));
   if (errors.length > 0) {
     const text = errors.length === 1 ? errors[0] : errors.map((error) => `* ${error}`).join('\n');
     throw invalidParameter(`invalid config for network ${network.name}: invalid endpoint settings:\n${text}`);
   }
-  for (const option of Object.keys(settings.DriverOpts ?? {})) {
-    throw notImplemented(`endpoint option ${option} is not supported by this engine`);
-  }
   if (settings.MacAddress && network.driver === 'ipvlan') {
     throw invalidParameter('ipvlan interfaces do not support custom mac address assignment');
   }
+}
+
+/** `net.ipv4.conf.IFNAME.log_martians=1` and others, joined by commas; IFNAME is the interface, whatever its name will be. */
+const sysctlsOf = (settings: EndpointSettings): string[] =>
+  settings.DriverOpts?.[ENDPOINT_OPTION.sysctls]?.split(',') ?? [];
+
+function checkSysctl(sysctl: string): string[] {
+  const [, family = '', , place = '', rest] = sysctl.split('.');
+  if (rest !== undefined && ['ipv4', 'ipv6', 'mpls'].includes(family) && /^(IFNAME|ifname)$/.test(place)) return [];
+  return [
+    `unrecognised network interface sysctl '${sysctl}'; represent 'net.X.Y.ethN.Z=V' as 'net.X.Y.IFNAME.Z=V', 'X' must be 'ipv4', 'ipv6' or 'mpls'`,
+  ];
 }
 
 function checkAddresses(network: NetworkRecord, wanted: readonly string[]): string[] {

@@ -52,18 +52,24 @@ function checkRange(text: string, subnet: Subnet): string[] {
   return errors;
 }
 
-/** Fills in what the client leaves open: subnets from the pools, and gateways (none where `gateway` says so). */
-export function completeIpam(
-  wanted: readonly Wanted[],
-  options: { enableIPv6: boolean; pools: DefaultPools; used: readonly Subnet[]; gateway: boolean },
-): IpamConfig[] {
-  const { enableIPv6, pools } = options;
+/** Refuses a configuration that can't be; throws with everything that is wrong with it. @returns what is asked for */
+export function checkIpam(wanted: readonly Wanted[], enableIPv6: boolean): Wanted[] {
   const given = wanted.filter((config) => config.Subnet || config.IPRange || config.Gateway);
   const errors = given.filter((config) => config.Subnet).flatMap((config) => check(config, enableIPv6));
   if (errors.length > 0) {
     const text = errors.length === 1 ? errors[0] : errors.map((error) => `* ${error}`).join('\n');
     throw invalidParameter(`invalid network config:\n${text}`);
   }
+  return given;
+}
+
+/** Fills in what the client leaves open: subnets from the pools, and gateways (none where `gateway` says so). */
+export function completeIpam(
+  wanted: readonly Wanted[],
+  options: { enableIPv6: boolean; pools: DefaultPools; used: readonly Subnet[]; gateway: boolean },
+): IpamConfig[] {
+  const { enableIPv6, pools } = options;
+  const given = checkIpam(wanted, enableIPv6);
   const used = [...options.used];
   const configs: IpamConfig[] = [];
   const add = (config: Wanted, subnet: Subnet): void => {

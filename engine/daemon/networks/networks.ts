@@ -17,11 +17,12 @@ import { booleanFilter, checkFilters, type Filters, matchesLabels, matchesPruneL
 import { newId } from '../ids.ts';
 import { parseUntil } from '../times.ts';
 import type { Bridges } from './bridges.ts';
+import { checkConfiguration, withConfiguration } from './config-networks.ts';
 import type { DefaultPools } from './default-pools.ts';
 import { checkBridgeOptions, vlanMode } from './driver-options.ts';
-import { completeIpam } from './ipam.ts';
+import { checkIpam, completeIpam } from './ipam.ts';
 import { type NetworkConfig, predefinedNetworks } from './predefined.ts';
-import { DRIVER_OPTION, isPredefined, type NetworkCreateRequest, type NetworkRecord } from './record.ts';
+import { DRIVER_OPTION, hasAddresses, isPredefined, type NetworkCreateRequest, type NetworkRecord } from './record.ts';
 
 /** Who is on networks; answered by the containers. */
 export interface NetworkUsers {
@@ -76,7 +77,7 @@ export class Networks {
   start(): void {
     for (const network of this.#store.all()) this.#byId.set(network.id, network);
     const used = [...this.#byId.values()]
-      .filter((network) => !isPredefined(network.name))
+      .filter((network) => !isPredefined(network.name) && hasAddresses(network))
       .flatMap((network) => network.ipam.config.map((config) => parseSubnet(config.Subnet)));
     for (const network of predefinedNetworks(this.#config, this.#pools, (name) => this.#find(name), used)) {
       const before = this.#byId.get(network.id);
@@ -130,29 +131,52 @@ export class Networks {
   /** POST /networks/create. Whatever of the request this engine can't do is refused. */
   create(request: NetworkCreateRequest): NetworkRecord {
     const name = request.Name ?? '';
-    const driver = request.Driver || 'bridge';
     if (name.trim() === '') throw invalidParameter('invalid name: name is empty');
     if (!VALID_NAME.test(name)) throw invalidParameter(`invalid network name: ${name}`);
     if (isPredefined(name)) throw forbidden(`operation is not permitted on predefined ${name} network`);
     if (this.#find(name)) throw conflict(`network with name ${name} already exists`);
-    refuseUnsupported(request, driver);
-    const made = driver as 'bridge' | 'macvlan' | 'ipvlan';
-    const options = { ...this.#config['default-network-opts']?.[driver], ...request.Options };
+    checkConfiguration(request);
+    refuseUnsupported(request);
+    const network = request.ConfigOnly ? configOnly(name, request) : this.#make(name, this.#completed(request));
+    this.#bridges.up(network);
+    try {
+      this.#store.put(network);
+    } catch (error) {
+      this.#bridges.down(network);
+      throw error;
+    }
+    this.#byId.set(network.id, network);
+    this.#events.publish('network', 'create', network.id, { name, type: network.driver });
+    return network;
+  }
+
+  /** With what the configuration-only network says that it names. */
+  #completed(request: NetworkCreateRequest): NetworkCreateRequest {
+    const reference = request.ConfigFrom?.Network;
+    if (!reference) return request;
+    const from = this.#find(reference);
+    if (!from?.configOnly) throw notFound(`configuration network ${JSON.stringify(reference)} does not exist`);
+    return withConfiguration(request, from);
+  }
+
+  #make(name: string, request: NetworkCreateRequest): NetworkRecord {
+    const driver = (request.Driver || 'bridge') as 'bridge' | 'macvlan' | 'ipvlan';
+    const configFrom = request.ConfigFrom?.Network;
+    const defaults = configFrom ? {} : this.#config['default-network-opts']?.[driver];
+    const options = { ...defaults, ...request.Options };
     const wanted = request.IPAM?.Config ?? [];
     const enableIPv6 = request.EnableIPv6 ?? false;
-    const isolated = made !== 'bridge' && ((request.Internal ?? false) || !options[DRIVER_OPTION.parent]);
-    if (made === 'bridge') checkBridgeOptions(options, this.#byId.values());
-    else vlanMode({ driver: made, options });
+    const internal = request.Internal ?? false;
+    const isolated = driver !== 'bridge' && (internal || !options[DRIVER_OPTION.parent]);
+    if (driver === 'bridge') checkBridgeOptions(options, this.#byId.values(), internal);
+    else vlanMode({ driver, options });
     const network: NetworkRecord = {
-      id: newId(),
-      name,
-      created: apiTime(),
-      driver: made,
-      enableIPv6,
-      internal: (request.Internal ?? false) || isolated,
+      ...common(name, request),
+      driver,
+      internal: internal || isolated,
       attachable: request.Attachable ?? false,
       ipam: {
-        driver: request.IPAM?.Driver || 'default',
+        driver: 'default',
         options: request.IPAM?.Options ?? {},
         config: completeIpam(wanted, {
           enableIPv6,
@@ -162,25 +186,19 @@ export class Networks {
         }),
       },
       options,
-      labels: request.Labels ?? {},
       ownSubnets: wanted.some((config) => config.Subnet),
+      ...(configFrom ? { configFrom } : {}),
     };
-    if (made === 'bridge') checkSubnetCount(network);
-    this.#bridges.up(network);
-    try {
-      this.#store.put(network);
-    } catch (error) {
-      this.#bridges.down(network);
-      throw error;
-    }
-    this.#byId.set(network.id, network);
-    this.#events.publish('network', 'create', network.id, { name, type: driver });
+    if (driver === 'bridge') checkSubnetCount(network);
     return network;
   }
 
   remove(reference: string): void {
     const network = this.get(reference);
     if (isPredefined(network.name)) throw forbidden(`${network.name} is a pre-defined network and cannot be removed`);
+    if (network.configOnly && [...this.#byId.values()].some((other) => other.configFrom === network.name)) {
+      throw forbidden(`configuration network ${JSON.stringify(network.name)} is in use`);
+    }
     const active = this.#activeOn(network);
     if (active.length > 0) {
       const list = active.map((user) => `name:${JSON.stringify(user.name)} id:${JSON.stringify(user.id.slice(0, 12))}`);
@@ -230,7 +248,7 @@ export class Networks {
     const limit = until === undefined ? Date.now() : parseUntil(until);
     const names: string[] = [];
     for (const network of [...this.#byId.values()]) {
-      if (!this.#isDangling(network) || Date.parse(network.created) > limit) continue;
+      if (network.configOnly || !this.#isDangling(network) || Date.parse(network.created) > limit) continue;
       if (!matchesPruneLabels(filters, network.labels)) continue;
       this.remove(network.id);
       names.push(network.name);
@@ -244,7 +262,32 @@ export class Networks {
   }
 }
 
-function refuseUnsupported(request: NetworkCreateRequest, driver: string): void {
+const common = (name: string, request: NetworkCreateRequest) => ({
+  id: newId(),
+  name,
+  created: apiTime(),
+  enableIPv6: request.EnableIPv6 ?? false,
+  labels: request.Labels ?? {},
+});
+
+/** Nothing is made and nothing is taken for it; what its user left open stays open for those made from it. */
+function configOnly(name: string, request: NetworkCreateRequest): NetworkRecord {
+  const wanted = request.IPAM?.Config ?? [];
+  checkIpam(wanted, request.EnableIPv6 ?? false);
+  const config = wanted.map((one) => ({ ...one, Subnet: one.Subnet ?? '' }));
+  return {
+    ...common(name, request),
+    driver: 'null',
+    internal: false,
+    attachable: false,
+    ipam: { driver: 'default', options: request.IPAM?.Options ?? {}, config },
+    options: request.Options ?? {},
+    configOnly: true,
+  };
+}
+
+function refuseUnsupported(request: NetworkCreateRequest): void {
+  const driver = request.Driver || 'bridge';
   if (driver === 'host' || driver === 'null') {
     throw forbidden(`only one instance of "${driver}" network is allowed`);
   }
@@ -258,9 +301,6 @@ function refuseUnsupported(request: NetworkCreateRequest, driver: string): void 
   }
   const ipam = request.IPAM?.Driver || 'default';
   if (ipam !== 'default') throw notFound(`could not find plugin ${ipam} in v1 plugin registry: plugin not found`);
-  if (request.ConfigOnly || request.ConfigFrom?.Network) {
-    throw notImplemented('configuration-only networks are not supported by this engine');
-  }
   if (request.EnableIPv4 === false) throw notImplemented('networks without IPv4 are not supported by this engine');
   for (const option of Object.keys(request.IPAM?.Options ?? {})) {
     throw notImplemented(`IPAM option ${option} is not supported by this engine`);

@@ -5,7 +5,7 @@ import type { PortMap } from '../../model/container.ts';
 import { isAny, type PublishedPort, publishPorts, unpublishPorts } from '../../network/firewall.ts';
 import type { HostChannel } from '../../network/host-channel.ts';
 import { type PortReservation, reservePort } from '../../network/port-reservation.ts';
-import { familyOf } from '../../network/subnet.ts';
+import { type Family, familyOf } from '../../network/subnet.ts';
 
 interface Lease {
   readonly protocol: PublishedPort['protocol'];
@@ -35,6 +35,8 @@ export interface PortTarget {
   readonly containerId: string;
   readonly ipv4: string;
   readonly ipv6: string | undefined;
+  /** Families whose ports are reached at the container's own address, and how; see PublishedPort. */
+  readonly direct: Readonly<Record<Family, PublishedPort['direct']>>;
 }
 
 const ANY = '0.0.0.0';
@@ -80,7 +82,7 @@ export class Ports {
     for (const { containerPort, protocol, hostIp, hostPort } of leases) {
       const name = `${containerPort}/${protocol}`;
       map[name] ??= [];
-      map[name].push({ HostIp: hostIp, HostPort: String(hostPort) });
+      map[name].push({ HostIp: hostIp, HostPort: hostPort ? String(hostPort) : '' });
     }
     return map;
   }
@@ -112,6 +114,9 @@ export class Ports {
 
   async #take(target: PortTarget, wish: PortWish, hostPort: number): Promise<Lease> {
     const { hostIp, protocol, containerPort } = wish;
+    const { containerId } = target;
+    const direct = target.direct[familyOf(hostIp)];
+    if (direct === 'only') return this.#routed(target, wish);
     // In a VM the address a user asks for is one of the machine around it, which listens there; what it forwards comes in
     // at the VM's own address, so here the port is translated on every address.
     const heldIp = this.#host ? ANY : hostIp;
@@ -131,9 +136,22 @@ export class Ports {
     } catch (error) {
       throw bindError(`${hostIp}:${hostPort}:${passTo.ip}:${containerPort}/${protocol}`, error);
     }
-    const { containerId } = target;
-    const port = containerIp ? { protocol, hostIp: heldIp, hostPort, containerIp, containerPort } : undefined;
+    const port = containerIp
+      ? { protocol, hostIp: heldIp, hostPort, containerIp, containerPort, ...(direct ? { direct } : {}) }
+      : undefined;
     const lease = { protocol, hostPort, containerPort, hostIp, heldIp, port, reservation, containerId };
+    this.#add(lease);
+    return lease;
+  }
+
+  /** A port of a routed network takes none of the machine's. */
+  #routed({ containerId, ipv4, ipv6 }: PortTarget, { protocol, hostIp, containerPort }: PortWish): Lease {
+    const containerIp = familyOf(hostIp) === 6 ? ipv6 : ipv4;
+    const port = containerIp
+      ? { protocol, hostIp, hostPort: 0, containerIp, containerPort, direct: 'only' as const }
+      : undefined;
+    const reservation: PortReservation = { release: () => {} };
+    const lease = { protocol, hostPort: 0, containerPort, hostIp, heldIp: hostIp, port, reservation, containerId };
     this.#add(lease);
     return lease;
   }
@@ -166,7 +184,7 @@ export class Ports {
   }
 
   async #openOnHost({ protocol, hostIp, hostPort }: Lease): Promise<void> {
-    if (protocol === 'sctp') return;
+    if (protocol === 'sctp' || hostPort === 0) return;
     await this.#host?.expose({ proto: protocol, hostIp, hostPort });
   }
 
@@ -194,7 +212,7 @@ export class Ports {
     if (!host) return;
     await Promise.all(
       leases.map(async ({ protocol, hostIp, hostPort }) => {
-        if (protocol !== 'sctp') await host.unexpose({ proto: protocol, hostIp, hostPort });
+        if (protocol !== 'sctp' && hostPort !== 0) await host.unexpose({ proto: protocol, hostIp, hostPort });
       }),
     );
   }

@@ -17,6 +17,10 @@ export interface NetworkRecord {
   readonly labels: Readonly<Record<string, string>>;
   /** The user chose subnets, so addresses on them can be chosen too. */
   readonly ownSubnets?: boolean;
+  /** Holds a configuration for others and is no network itself; its driver is `null`, its subnets are as its user gave them. */
+  readonly configOnly?: boolean;
+  /** Name of the configuration-only network that this one's configuration is from. */
+  readonly configFrom?: string;
 }
 
 export interface IpamConfig {
@@ -72,11 +76,34 @@ export const DRIVER_OPTION = {
   prefix: 'com.docker.network.container_iface_prefix',
   gatewayMode4: 'com.docker.network.bridge.gateway_mode_ipv4',
   gatewayMode6: 'com.docker.network.bridge.gateway_mode_ipv6',
+  inhibit4: 'com.docker.network.bridge.inhibit_ipv4',
+  trusted: 'com.docker.network.bridge.trusted_host_interfaces',
+  sourceIp4: 'com.docker.network.host_ipv4',
+  sourceIp6: 'com.docker.network.host_ipv6',
   parent: 'parent',
   macvlanMode: 'macvlan_mode',
   ipvlanMode: 'ipvlan_mode',
   ipvlanFlag: 'ipvlan_flag',
 } as const;
+
+/** Options of one endpoint, as `docker network connect --driver-opt` takes them. */
+export const ENDPOINT_OPTION = {
+  sysctls: 'com.docker.network.endpoint.sysctls',
+  interfaceName: 'com.docker.network.endpoint.ifname',
+} as const;
+
+/** How a bridge network meets the world outside, for each family (moby: gateway modes). */
+export const GATEWAY_MODES = ['nat', 'nat-unprotected', 'routed', 'isolated'] as const;
+export type GatewayMode = (typeof GATEWAY_MODES)[number];
+
+export function gatewayModeOf(network: NetworkRecord, family: 4 | 6): GatewayMode {
+  const mode = network.options[family === 4 ? DRIVER_OPTION.gatewayMode4 : DRIVER_OPTION.gatewayMode6];
+  return (mode || 'nat') as GatewayMode;
+}
+
+/** Interfaces of the machine from which published ports are reached at the containers' own addresses. */
+export const trustedOf = (network: NetworkRecord): string[] =>
+  (network.options[DRIVER_OPTION.trusted] ?? '').split(':').filter(Boolean);
 
 export const flagOf = (network: NetworkRecord, option: string, fallback: boolean): boolean => {
   const value = network.options[option];
