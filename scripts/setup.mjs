@@ -48,6 +48,10 @@ const TEST_TOOLS = [
   { package: 'chromium', present: () => ['chromium', 'google-chrome', 'chrome'].some(onPath) },
   tool('docker-registry', 'docker-registry'),
   tool('skopeo', 'skopeo'),
+  {
+    package: 'libisal2',
+    present: () => ['x86_64', 'aarch64'].some((arch) => existsSync(`/usr/lib/${arch}-linux-gnu/libisal.so.2`)),
+  },
   // A static program for images that tests make from nothing.
   { package: 'busybox-static', present: () => existsSync('/bin/busybox') },
   // Its package starts a server where systemd runs: there it's left to whoever owns the machine, and its tests say that they miss it.

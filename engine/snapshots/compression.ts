@@ -1,9 +1,8 @@
-import { spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
 import { Readable, type Transform } from 'node:stream';
 import { createGunzip, createZstdDecompress } from 'node:zlib';
 
 import { invalidParameter } from '../errors.ts';
+import { hasIsal, Inflater } from '../linux/isal.ts';
 
 export type Compression = 'none' | 'gzip' | 'zstd' | 'xz' | 'bzip2';
 
@@ -29,23 +28,12 @@ export function decompressor(compression: 'gzip' | 'zstd'): Transform {
 }
 
 /**
- * Where it is installed, Intel's igzip inflates three to four times as fast as zlib (127 MB of files: 0.2 s against
- * 0.7 s); dockerd uses unpigz in the same way.
+ * Undoes a layer's compression. Layers come plain, gzip or zstd; anything else is refused. A chunk is valid until the next
+ * one is asked for.
  */
-const IGZIP = ['/usr/bin/igzip', '/bin/igzip'].find((path) => existsSync(path));
-
-/** A start costs what zlib needs for about this much. */
-const WORTH_A_PROGRAM = 2 * 1024 * 1024;
-
-/** Undoes a layer's compression. Layers come plain, gzip or zstd; anything else is refused. */
-export async function* decompress(
-  source: AsyncIterable<Buffer>,
-  compression: Compression,
-  size: number | undefined,
-): AsyncGenerator<Buffer> {
+export async function* decompress(source: AsyncIterable<Buffer>, compression: Compression): AsyncGenerator<Buffer> {
   if (compression === 'none') yield* source;
-  else if (compression === 'gzip' && IGZIP && (size ?? Number.POSITIVE_INFINITY) > WORTH_A_PROGRAM)
-    yield* throughProgram(source, IGZIP);
+  else if (compression === 'gzip' && hasIsal()) yield* throughIsal(source);
   else if (compression === 'gzip' || compression === 'zstd') yield* throughStream(source, decompressor(compression));
   else throw invalidParameter(`unsupported layer compression ${compression}`);
 }
@@ -62,31 +50,11 @@ async function* throughStream(source: AsyncIterable<Buffer>, output: Transform):
   }
 }
 
-async function* throughProgram(source: AsyncIterable<Buffer>, program: string): AsyncGenerator<Buffer> {
-  const child = spawn(program, ['-dc'], { stdio: ['pipe', 'pipe', 'ignore'] });
-  const exit = new Promise<number | null>((resolve, reject) => {
-    child.once('error', reject);
-    child.once('close', resolve);
-  });
-  exit.catch(() => undefined);
-  const input = Readable.from(source, { objectMode: false, highWaterMark: CHUNK });
-  let failure: unknown;
-  input.on('error', (error) => {
-    failure = error;
-    child.kill('SIGKILL');
-  });
-  // A program that gives up closes its end; its exit code tells.
-  child.stdin.on('error', () => undefined);
-  input.pipe(child.stdin);
-  try {
-    for await (const chunk of child.stdout) yield chunk as Buffer;
-    const code = await exit;
-    if (failure) throw failure;
-    if (code !== 0) throw invalidParameter('corrupt layer: invalid or incomplete gzip data');
-  } finally {
-    child.kill('SIGKILL');
-    input.destroy();
-  }
+/** On this thread, a chunk at a time. */
+async function* throughIsal(source: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  const inflater = new Inflater();
+  for await (const chunk of source) yield* inflater.push(chunk);
+  inflater.end();
 }
 
 /** zlib's words for what is wrong, in the words that pulls and loads report. */

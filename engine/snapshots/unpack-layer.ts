@@ -9,8 +9,6 @@ import { TarReader } from './tar/read.ts';
 
 export interface UnpackRequest {
   readonly source: string;
-  /** Bytes of the source when known: small ones are not worth a program of their own. */
-  readonly size: number | undefined;
   /** How far the source is written, when it still is (see BlobFile). */
   readonly follow: SharedArrayBuffer | undefined;
   readonly target: string;
@@ -45,7 +43,7 @@ export async function unpackLayer(
     const compression = detectCompression(await file.head());
     file.reuse = compression === 'none';
     const hash = compression === 'none' && request.hashedElsewhere ? undefined : createHash('sha256');
-    for await (const chunk of decompress(file, compression, request.size)) {
+    for await (const chunk of decompress(file, compression)) {
       if (isAborted()) throw cancelled();
       hash?.update(chunk);
       for (const event of reader.push(chunk)) {

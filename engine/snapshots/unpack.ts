@@ -61,7 +61,7 @@ export class UnpackPool {
     const { signal, onProgress, limits } = options;
     if (signal?.aborted) return Promise.reject(cancelled());
     const { path, size, follow, hashedElsewhere = false } = source;
-    const request = { source: path, size, follow, target, diffId: options.diffId, hashedElsewhere, limits };
+    const request = { source: path, follow, target, diffId: options.diffId, hashedElsewhere, limits };
     if (size !== undefined && size <= INLINE) {
       return unpackLayer(
         request,

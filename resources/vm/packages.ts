@@ -26,6 +26,7 @@ export function packageRoots(arch: Arch): string[] {
     'gzip',
     'xz-utils',
     'zstd',
+    'libisal2',
     'procps',
     // the data disk
     'e2fsprogs',

@@ -1,5 +1,4 @@
 import { readFileSync } from 'node:fs';
-import { gzipSync } from 'node:zlib';
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
@@ -374,17 +373,5 @@ describe.runIf(isRoot)('a registry on loopback', () => {
     expect(engine.images.get('mirrored:1').id).toBe(image.id);
     mirror.closeAllConnections();
     await new Promise((resolve) => mirror.close(resolve));
-  });
-
-  it('gives gzip of its own that others read', async () => {
-    const { gzip } = await import('../../engine/content/gzip.ts');
-    const { gunzipSync } = await import('node:zlib');
-    for (const size of [0, 1, 1024 * 1024, 3_500_000]) {
-      const bytes = noise(size + 4, 3).subarray(0, size);
-      const pieces: Buffer[] = [];
-      for await (const piece of gzip(once(bytes), 2)) pieces.push(piece);
-      expect(gunzipSync(Buffer.concat(pieces)).equals(bytes)).toBe(true);
-    }
-    expect(gzipSync('x').length).toBeGreaterThan(0);
   });
 });

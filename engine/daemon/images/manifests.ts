@@ -1,9 +1,9 @@
 import { availableParallelism } from 'node:os';
 
 import { parseDocument } from '../../content/documents.ts';
-import { gzipFile } from '../../content/gzip.ts';
 import { type Descriptor, type Manifest, MEDIA_TYPE } from '../../content/oci.ts';
 import { systemError } from '../../errors.ts';
+import { gzipFile } from '../../snapshots/gzip.ts';
 import type { LayerBlob } from '../../store/blobs.ts';
 import type { Digest } from '../../store/digest.ts';
 

@@ -69,7 +69,7 @@ async function* plain(archive: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
     yield first.value;
     for (let next = await source.next(); !next.done; next = await source.next()) yield next.value;
   };
-  yield* decompress(rest(), detectCompression(first.value), undefined);
+  yield* decompress(rest(), detectCompression(first.value));
 }
 
 class TreeWriter {
