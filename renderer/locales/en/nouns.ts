@@ -54,6 +54,8 @@ export const networks = {
   title: 'Networks',
   filter: 'Filter by name or id',
   total: '{n} network | {n} networks',
+  emptyTitle: 'No networks',
+  emptyText: 'The built-in ones appear when the engine runs.',
   builtin: 'built in',
   internal: 'internal',
   internalHint: 'No way out of it: its containers reach each other only.',

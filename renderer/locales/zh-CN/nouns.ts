@@ -54,6 +54,8 @@ export const networks: Words['networks'] = {
   title: '网络',
   filter: '按名称或 ID 筛选',
   total: '{n} 个网络 | {n} 个网络',
+  emptyTitle: '没有网络',
+  emptyText: '引擎运行后会显示内置网络。',
   builtin: '内置',
   internal: '内部',
   internalHint: '无法访问外部：其中的容器只能互相访问。',
