@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { dirname, join } from 'node:path';
 
@@ -70,6 +70,22 @@ export class Runtime {
     mkdirSync(path, { recursive: true, mode: 0o711 });
     mount('shm', path, 'tmpfs', MS.nosuid | MS.nodev | MS.noexec, `mode=1777,size=${size}`);
     return path;
+  }
+
+  /** Makes the place for the n-th image that a container mounts; the caller mounts it, for the length of the run. */
+  imagePlace(id: string, n: number): string {
+    const path = join(this.#imagesOf(id), String(n));
+    mkdirSync(path, { recursive: true, mode: 0o711 });
+    return path;
+  }
+
+  #imagesOf(id: string): string {
+    return join(this.bundleOf(id), 'images');
+  }
+
+  #unmountImages(id: string): void {
+    const base = this.#imagesOf(id);
+    if (existsSync(base)) for (const name of readdirSync(base)) unmount(join(base, name));
   }
 
   bundleOf(id: string): string {
@@ -210,6 +226,7 @@ export class Runtime {
     const bundle = this.bundleOf(id);
     unmount(this.rootfsOf(id));
     unmount(this.sharedMemoryOf(id));
+    this.#unmountImages(id);
     rmSync(bundle, { recursive: true, force: true });
   }
 
@@ -243,6 +260,7 @@ export class Runtime {
 
   unmountFiles(id: string): void {
     unmount(this.rootfsOf(id));
+    this.#unmountImages(id);
     rmSync(this.bundleOf(id), { recursive: true, force: true });
   }
 

@@ -70,9 +70,13 @@ export async function mountVolume(source: VolumeSource, target: string): Promise
     for (const mode of propagation) mount('none', target, null, mode);
   } catch (error) {
     unmountVolume(target);
-    const text = [`flags: 0x${flags.toString(16)}`, ...(data.length > 0 ? [`data: ${data.join(',')}`] : [])].join(', ');
+    const details = [
+      `mount ${source.device}:${target}`,
+      ...(flags ? [`flags: 0x${flags.toString(16)}`] : []),
+      ...(data.length > 0 ? [`data: ${data.join(',')}`] : []),
+    ];
     const reason = messageOf(error).replace(/^.*: /, '').toLowerCase();
-    throw systemError(`failed to mount local volume: mount ${source.device}:${target}, ${text}: ${reason}`, error);
+    throw systemError(`failed to mount local volume: ${details.join(', ')}: ${reason}`, error);
   }
 }
 

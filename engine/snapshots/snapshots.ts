@@ -102,6 +102,22 @@ export class Snapshots {
     }
   }
 
+  /** Mounts a chain read-only, without a snapshot: the caller sees to it that the chain stays. */
+  mountChain(chainId: Digest, target: string): void {
+    const names = this.#chainNames(chainId);
+    const before = process.cwd();
+    process.chdir(this.#base);
+    try {
+      // Of a single folder overlay makes nothing.
+      if (names.length === 1) {
+        mount(names[0]!, target, null, MS.bind);
+        mount('none', target, null, MS.bind | MS.remount | MS.rdonly);
+      } else mount('overlay', target, 'overlay', MS.rdonly, `lowerdir=${names.join(':')},${OVERLAY_OPTIONS}`);
+    } finally {
+      process.chdir(before);
+    }
+  }
+
   /** Not being mounted is not an error. */
   unmount(target: string): void {
     unmount(target);

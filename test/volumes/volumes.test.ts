@@ -114,9 +114,27 @@ describe.skipIf(!canRun)('volumes and mounts, by the docker CLI (skipped without
 
   test('-v in every combination, and what of it is refused', async () => {
     onMachine('mkdir -p /tmp/src && echo s > /tmp/src/f');
-    for (const mode of ['', ':ro', ':rw', ':z', ':Z', ':ro,Z', ':rslave', ':ro,rprivate', ':cached', ':delegated,ro']) {
+    for (const mode of [
+      '',
+      ':ro',
+      ':rw',
+      ':z',
+      ':Z',
+      ':ro,Z',
+      ':rslave',
+      ':ro,rprivate',
+      ':cached',
+      ':delegated,ro',
+      ':consistent',
+      ':default',
+    ]) {
       const out = await shell(['-v', `/tmp/src:/d${mode}`], 'cat /d/f; touch /d/t 2>/dev/null && echo writable; true');
       expect(out, mode).toBe(/\bro\b/.test(mode) ? 's' : 's\nwritable');
+    }
+    for (const propagation of ['private', 'rprivate', 'slave', 'rslave', 'shared', 'rshared']) {
+      expect(await shell(['-v', `/tmp/src:/d:${propagation}`], 'cat /d/f'), propagation).toBe('s');
+      const spec = `type=bind,src=/tmp/src,dst=/d,bind-propagation=${propagation}`;
+      expect(await shell(['--mount', spec], 'cat /d/f'), propagation).toBe('s');
     }
     const bad = (spec: string) => refused('create', '-v', spec, IMAGE);
     expect(await bad('/tmp/src:/d:odd')).toContain('invalid mode: odd');
@@ -144,7 +162,6 @@ describe.skipIf(!canRun)('volumes and mounts, by the docker CLI (skipped without
     expect(await bad('type=bind,src=/tmp/missing,dst=/d')).toContain(
       'invalid mount config for type "bind": bind source path does not exist: /tmp/missing',
     );
-    expect(await bad('type=image,src=x,dst=/d')).toMatch(/mount type unknown|not supported/);
     expect(await bad('type=volume,dst=/d,readonly')).toContain(
       'must not set ReadOnly mode when using anonymous volumes',
     );
@@ -153,6 +170,88 @@ describe.skipIf(!canRun)('volumes and mounts, by the docker CLI (skipped without
     expect(await mount(label, 'mount | grep " /d " | cut -d" " -f1')).toBe('tmpfs');
     expect(await bed.ok('volume', 'inspect', '-f', '{{.Labels.a}} {{.Options.type}}', 'lab')).toBe('b tmpfs');
     await bed.ok('volume', 'rm', 'lab', 'parts');
+  });
+
+  test('an image is mounted read-only, whole or a part of it, and stays while a container has it', async () => {
+    await bed.ok(
+      'run',
+      '--name',
+      'maker',
+      IMAGE,
+      'sh',
+      '-c',
+      'mkdir -p /data/sub; echo inner > /data/sub/f; ln -s /etc /out',
+    );
+    await bed.ok('commit', 'maker', 'files:1');
+    await bed.ok('rm', 'maker');
+    const Mount = (options: object) => ({ Type: 'image', Source: 'files:1', Target: '/m', ...options });
+    const make = (mount: object, ...Cmd: string[]) =>
+      bed.request('POST', '/containers/create?name=looker', { Image: IMAGE, Cmd, HostConfig: { Mounts: [mount] } });
+    /** What a container with this mount prints. */
+    const look = async (mount: object, line: string) => {
+      expect(await make(mount, 'sh', '-c', line)).toMatchObject({ status: 201 });
+      const { stdout, stderr } = await bed.docker(['start', '-a', 'looker']);
+      return stdout + stderr;
+    };
+    const line = 'cat /m/data/sub/f; touch /m/new 2>/dev/null || echo kept; ls -a /m | grep -c dockerenv';
+    expect(await look(Mount({}), line)).toBe('inner\nkept\n0\n');
+    expect(await bed.ok('inspect', '-f', '{{range .Mounts}}{{.Type}} {{.Name}} {{.RW}}{{end}}', 'looker')).toBe(
+      'image files:1 false',
+    );
+    expect(onMachine('cat /proc/self/mountinfo')).not.toContain('/images/0 ');
+    expect(await bed.ok('cp', 'looker:/m/data/sub/f', '-').then((tar) => tar.includes('inner'))).toBe(true);
+    expect(await refused('rmi', 'files:1')).toMatch(/conflict: .*container [0-9a-f]{12}/);
+    await bed.ok('rm', 'looker');
+    expect(await look(Mount({ ImageOptions: { Subpath: 'data/sub' } }), 'ls /m')).toBe('f\n');
+    await bed.ok('rm', 'looker');
+    expect(await look(Mount({ ImageOptions: { Subpath: 'nowhere' } }), 'ls /m')).toContain('cannot access path');
+    await bed.ok('rm', 'looker');
+    for (const [mount, words] of [
+      [Mount({ Source: '' }), 'invalid mount config for type "image": field Source must not be empty'],
+      [Mount({ ImageOptions: { Subpath: '../x' } }), 'subpath must be a relative path within the volume'],
+      [Mount({ BindOptions: {} }), 'field BindOptions must not be specified'],
+      [Mount({ Source: 'nosuch:1' }), 'No such image: nosuch:1'],
+    ] as const) {
+      expect(await make(mount, 'true')).toMatchObject({
+        status: 400,
+        body: { message: expect.stringContaining(words) },
+      });
+    }
+    // A running one has it through the engine's death.
+    expect(await make(Mount({}), 'sleep', '1000')).toMatchObject({ status: 201 });
+    await bed.ok('start', 'looker');
+    await bed.kill();
+    await bed.start();
+    expect(await bed.ok('exec', 'looker', 'cat', '/m/data/sub/f')).toBe('inner');
+    await bed.ok('rm', '-f', 'looker');
+    await bed.ok('rmi', 'files:1');
+    expect(onMachine('cat /proc/self/mountinfo')).not.toContain('/images/0 ');
+  });
+
+  test('an nfs volume: the name of its server is resolved, and mount(2) gets what Docker gives it', async () => {
+    const create = (name: string, o: string) =>
+      bed.ok('volume', 'create', '-o', 'type=nfs', '-o', `o=${o}`, '-o', 'device=:/export', name);
+    await create('nfs', 'addr=localhost,rw,vers=4,soft');
+    const { stderr } = await bed.docker(['run', '--rm', '-v', 'nfs:/n', IMAGE, 'true']);
+    // No server is there; a kernel without nfs says so before it asks one.
+    expect(stderr).toMatch(
+      /error while mounting volume '.*\/nfs\/_data': failed to mount local volume: mount :\/export:.*\/nfs\/_data, data: addr=(127\.0\.0\.1|::1),vers=4,soft: (no such device|connection refused|invalid argument|protocol not supported)/,
+    );
+    await create('lost', 'addr=nowhere.invalid');
+    expect(await refused('run', '--rm', '-v', 'lost:/n', IMAGE, 'true')).toContain(
+      'error resolving passed in network volume address',
+    );
+    expect(mounted('nfs')).toBe(false);
+    await bed.ok('volume', 'rm', 'nfs', 'lost');
+  });
+
+  test('volume update is for cluster volumes, of which there are none', async () => {
+    await bed.ok('volume', 'create', 'plain');
+    expect(await bed.request('PUT', '/volumes/plain?version=1', { Spec: {} })).toMatchObject({
+      status: 503,
+      body: { message: 'volume update only valid for cluster volumes, but swarm is unavailable' },
+    });
+    await bed.ok('volume', 'rm', 'plain');
   });
 
   test('lists are filtered; prune takes anonymous ones, or all; system df knows the sizes', async () => {
@@ -182,6 +281,7 @@ describe.skipIf(!canRun)('volumes and mounts, by the docker CLI (skipped without
     expect((await list('dangling=true')).split('\n')).toHaveLength(2);
     await bed.ok('volume', 'prune', '-f');
     expect(await list()).toBe('named');
+    expect(await bed.request('POST', '/volumes/prune?filters={"all":["perhaps"]}')).toMatchObject({ status: 400 });
     expect(await bed.ok('volume', 'prune', '-af')).toContain('Total reclaimed space: 100kB');
     expect(await list()).toBe('');
   });

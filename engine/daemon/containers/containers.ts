@@ -385,7 +385,7 @@ export function usersOf(registry: ContainerParts['registry']): ImageUsers & Netw
     usersOfVolume: (name) =>
       registry
         .all()
-        .filter((container) => container.record.mounts.some((mount) => mount.name === name))
+        .filter((container) => container.record.mounts.some((mount) => mount.type === 'volume' && mount.name === name))
         .map((container) => container.id),
     usersOfNetwork: (networkId) =>
       registry.all().flatMap((container) => {

@@ -5,6 +5,7 @@ import { conflict, hasCode, invalidParameter } from '../../errors.ts';
 import type { ContainerConfig, HostConfig, MountRequest } from '../../model/container.ts';
 import { resolveInRoot } from '../../runtime/rootfs.ts';
 import type { OciMount } from '../../runtime/spec.ts';
+import type { Images } from '../images/images.ts';
 import type { Volumes } from '../volumes/volumes.ts';
 import type { HostFolders } from './host-folders.ts';
 import type { MountPoint } from './record.ts';
@@ -82,11 +83,19 @@ function checkFields(request: MountRequest, type: string): void {
   }
 }
 
+interface MountParts {
+  readonly volumes: Volumes;
+  readonly folders: HostFolders;
+  readonly images: Pick<Images, 'get'>;
+}
+
 /** `--mount` (HostConfig.Mounts). */
-function parseMount(request: MountRequest, volumes: Volumes, folders: HostFolders): MountPoint {
+function parseMount(request: MountRequest, { volumes, folders, images }: MountParts): MountPoint {
   const type = request.Type ?? '';
   const target = request.Target ?? '';
-  if (type !== 'bind' && type !== 'volume' && type !== 'tmpfs') throw bad(type, 'mount type unknown');
+  if (type !== 'bind' && type !== 'volume' && type !== 'tmpfs' && type !== 'image') {
+    throw bad(type, 'mount type unknown');
+  }
   if (!target) throw bad(type, 'field Target must not be empty');
   if (!isAbsolute(target)) throw bad(type, `invalid mount path: '${target}' mount path must be absolute`);
   if (cleanTarget(target) === '/') throw bad(type, "invalid specification: destination can't be '/'");
@@ -96,6 +105,7 @@ function parseMount(request: MountRequest, volumes: Volumes, folders: HostFolder
     if (request.Source) throw bad(type, 'field Source must not be specified');
     return { ...common, type, source: '', propagation: '', options: tmpfsOptions(request) };
   }
+  if (type === 'image') return { ...common, ...imageMount(request, images) };
   return type === 'bind'
     ? { ...common, ...bindMount(request, folders) }
     : { ...common, ...volumeMount(request, volumes) };
@@ -133,15 +143,29 @@ function bindMount(request: MountRequest, folders: HostFolders) {
   };
 }
 
+/** An image's files, never writable. */
+function imageMount(request: MountRequest, images: Pick<Images, 'get'>) {
+  const type = 'image' as const;
+  const name = request.Source ?? '';
+  const subpath = request.ImageOptions?.Subpath || undefined;
+  if (!name) throw bad(type, 'field Source must not be empty');
+  if (subpath) checkSubpath(type, subpath);
+  return { type, name, source: '', imageId: images.get(name).id, rw: false, propagation: '', subpath };
+}
+
+function checkSubpath(type: string, subpath: string): void {
+  if (isAbsolute(subpath) || normalize(subpath).split('/')[0] === '..') {
+    throw bad(type, 'subpath must be a relative path within the volume');
+  }
+}
+
 function volumeMount(request: MountRequest, volumes: Volumes) {
   const type = 'volume' as const;
   const options = request.VolumeOptions ?? {};
   const subpath = options.Subpath || undefined;
   if (!request.Source && request.ReadOnly) throw bad(type, 'must not set ReadOnly mode when using anonymous volumes');
   if (!request.Source && subpath) throw bad(type, 'must not set Subpath when using anonymous volumes');
-  if (subpath && (isAbsolute(subpath) || normalize(subpath).split('/')[0] === '..')) {
-    throw bad(type, 'subpath must be a relative path within the volume');
-  }
+  if (subpath) checkSubpath(type, subpath);
   const volume = volumes.create({
     Name: request.Source || undefined,
     Driver: options.DriverConfig?.Name,
@@ -192,9 +216,9 @@ function inherit(text: string, registry: ContainerRegistry): MountPoint[] {
 export function resolveMounts(
   config: ContainerConfig,
   host: HostConfig,
-  parts: { readonly volumes: Volumes; readonly registry: ContainerRegistry; readonly folders: HostFolders },
+  parts: MountParts & { readonly registry: ContainerRegistry },
 ): MountPoint[] {
-  const { volumes, registry, folders } = parts;
+  const { volumes, registry } = parts;
   const found = new Map<string, MountPoint>();
   for (const text of host.VolumesFrom ?? []) {
     for (const mount of inherit(text, registry)) found.set(mount.destination, mount);
@@ -206,7 +230,7 @@ export function resolveMounts(
     found.set(mount.destination, mount);
   };
   for (const text of host.Binds ?? []) put(parseBind(text, volumes, host.VolumeDriver ?? ''));
-  for (const request of host.Mounts ?? []) put(parseMount(request, volumes, folders));
+  for (const request of host.Mounts ?? []) put(parseMount(request, parts));
   for (const [target, options] of Object.entries(host.Tmpfs ?? {})) {
     if (!isAbsolute(target)) throw invalidParameter(`invalid mount path: '${target}' mount path must be absolute`);
     const given = options.split(',').filter(Boolean);

@@ -52,7 +52,10 @@ export interface Endpoint {
 export interface MountPoint {
   readonly type: 'bind' | 'volume' | 'tmpfs' | 'image';
   readonly name?: string;
+  /** Of an image: empty until it is mounted. */
   readonly source: string;
+  /** What a mount of type `image` shows. */
+  readonly imageId?: Digest;
   readonly destination: string;
   readonly driver?: string;
   readonly mode: string;

@@ -46,8 +46,11 @@ export class ContainerRegistry {
     return this.#byId.get(id);
   }
 
+  /** Containers made from an image, and those that mount it. */
   usersOfImage(imageId: Digest): Container[] {
-    return this.all().filter((container) => container.record.imageId === imageId);
+    return this.all().filter(
+      ({ record }) => record.imageId === imageId || record.mounts.some((mount) => mount.imageId === imageId),
+    );
   }
 
   /** Refuses names Docker refuses, and taken ones. */

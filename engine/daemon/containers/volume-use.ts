@@ -1,22 +1,30 @@
 import { messageOf } from '../../errors.ts';
 import { log } from '../../log.ts';
 import type { HostConfig } from '../../model/container.ts';
+import type { Digest } from '../../store/digest.ts';
 import type { ContainerParts } from './parts.ts';
 import { type ContainerRecord, isRunning, type MountPoint } from './record.ts';
 
 type Parts = Pick<ContainerParts, 'volumes' | 'registry'>;
+type ImageParts = Pick<ContainerParts, 'images' | 'snapshots' | 'runtime'>;
 
-const namesOf = (record: ContainerRecord): string[] => record.mounts.flatMap(({ name }) => name ?? []);
+const namesOf = (record: ContainerRecord): string[] =>
+  record.mounts.flatMap(({ type, name }) => (type === 'volume' && name ? name : []));
 
 /**
- * Volumes of a container about to run: those with options are mounted for it, those of plugins by them. All, or none.
- * @returns its mounts with the places where the volumes are now
+ * Volumes and images of a container about to run: volumes with options are mounted for it, those of plugins by them, images
+ * read-only in its bundle, which goes with the run. All, or none.
+ * @returns its mounts with the places where they are now
  */
-export async function acquireVolumes(parts: Parts, record: ContainerRecord): Promise<MountPoint[]> {
+export async function acquireVolumes(parts: Parts & ImageParts, record: ContainerRecord): Promise<MountPoint[]> {
   const mounts: MountPoint[] = [];
   try {
     for (const mount of record.mounts) {
-      const known = mount.name && parts.volumes.has(mount.name) ? mount.name : undefined;
+      if (mount.imageId) {
+        mounts.push({ ...mount, source: mountImage(parts, record.id, mount.imageId, mounts.length) });
+        continue;
+      }
+      const known = mount.type === 'volume' && mount.name && parts.volumes.has(mount.name) ? mount.name : undefined;
       mounts.push(known ? { ...mount, source: await parts.volumes.acquire(known, record.id, mount) } : mount);
     }
     return mounts;
@@ -24,6 +32,13 @@ export async function acquireVolumes(parts: Parts, record: ContainerRecord): Pro
     await releaseVolumes(parts, record);
     throw error;
   }
+}
+
+function mountImage({ images, snapshots, runtime }: ImageParts, id: string, imageId: Digest, n: number): string {
+  const { chainId } = images.get(imageId);
+  const place = runtime.imagePlace(id, n);
+  if (chainId) snapshots.mountChain(chainId, place);
+  return place;
 }
 
 /** Makes the volumes of plugins that a new container names; the others are made with it. */
