@@ -191,6 +191,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
     rows: buildRows,
     records,
     keepBytes: cacheLimit(config),
+    proxies: proxyEnvironment(config),
   });
 
   networks.start();

@@ -52,6 +52,8 @@ const TEST_TOOLS = [
     package: 'libisal2',
     present: () => ['x86_64', 'aarch64'].some((arch) => existsSync(`/usr/lib/${arch}-linux-gnu/libisal.so.2`)),
   },
+  // Serves repositories that are built.
+  tool('git', 'git'),
   // A static program for images that tests make from nothing.
   { package: 'busybox-static', present: () => existsSync('/bin/busybox') },
   // Its package starts a server where systemd runs: there it's left to whoever owns the machine, and its tests say that they miss it.

@@ -28,6 +28,8 @@ export function packageRoots(arch: Arch): string[] {
     'zstd',
     'libisal2',
     'procps',
+    // contexts of builds that are repositories
+    'git',
     // the data disk
     'e2fsprogs',
     'mount',
@@ -57,6 +59,7 @@ export const OMIT: RegExp[] = [
   /^(kmod|libkmod2|coreutils|mawk|openssh-sftp-server|openssl|openssl-provider-legacy)$/,
   /^(libpam-.*|libdebconfclient0|libtext-.*-perl|libsemanage.*|libsepol2|libaudit-common|libdb5\.3t64)$/,
   /^(libcap2-bin|libtirpc-common|gcc-\d+-base|libfido2-1|libcbor.*|libbz2-1\.0|libss2)$/,
+  /^(perl|perl-modules.*|libperl.*|liberror-perl|git-man|libgdbm.*|libsasl2-modules.*|libldap-common|netbase)$/,
 ];
 
 /** Paths in the packages that never reach the root. Patterns of `tar --exclude` without a leading slash. */
@@ -86,6 +89,23 @@ const PRUNE_PATHS: string[] = [
   'usr/lib/*/engines-3',
   'usr/lib/*/ossl-modules',
   'usr/lib/tc',
+  // of git what clones over http(s), with submodules
+  'usr/bin/git-*',
+  'usr/bin/scalar',
+  'usr/lib/git-core/git',
+  'usr/lib/git-core/mergetools',
+  'usr/lib/git-core/scalar',
+  'usr/lib/git-core/git-[!rs]*',
+  'usr/lib/git-core/git-r[!e]*',
+  'usr/lib/git-core/git-re[!m]*',
+  'usr/lib/git-core/git-rem[!o]*',
+  'usr/lib/git-core/git-s[!hu]*',
+  'usr/lib/git-core/git-sh[!-]*',
+  'usr/lib/git-core/git-sh-prompt',
+  'usr/lib/git-core/git-subtree',
+  'usr/share/git-core',
+  'usr/share/gitweb',
+  'usr/share/perl5',
   'usr/lib/openssh/ssh-sk-helper',
   'usr/lib/openssh/ssh-pkcs11-helper',
   'usr/lib/openssh/ssh-keysign',

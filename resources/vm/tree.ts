@@ -167,7 +167,7 @@ async function checkLibraries(arch: Arch, root: string): Promise<void> {
   const dirs = ['usr/bin', 'usr/sbin', 'usr/lib', `usr/lib/${ARCH_NAMES[arch].multiarch}`, 'usr/lib64'];
   const present = new Set<string>();
   const wanted = new Map<string, string>();
-  for (const dir of [...dirs, 'usr/lib/openssh']) {
+  for (const dir of [...dirs, 'usr/lib/openssh', 'usr/lib/git-core']) {
     for (const entry of await readdir(join(root, dir), { withFileTypes: true })) {
       present.add(entry.name);
       if (!entry.isFile()) continue;

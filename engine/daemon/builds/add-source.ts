@@ -1,19 +1,18 @@
-import { EngineError, invalidParameter, messageOf, systemError } from '../../errors.ts';
+import { parseGitUrl } from '../../build/git-url.ts';
+import type { InstructionOf } from '../../build/instructions.ts';
+import { EngineError, invalidParameter, systemError } from '../../errors.ts';
 import { detectCompression } from '../../snapshots/compression.ts';
-import { TarReader } from '../../snapshots/tar/read.ts';
 import { parseDigest } from '../../store/digest.ts';
 import { decompressed } from '../images/archive.ts';
-import type { Build } from './build.ts';
-import { BuildContext } from './context.ts';
-import type { CopySource } from './copy-plan.ts';
-import { bytesOf } from './source-tree.ts';
+import { isTarHeader } from './content-kind.ts';
+import { BuildContext, ROOT } from './context.ts';
+import { type CopySource, hashOf } from './copy-plan.ts';
+import { bodyOf, download } from './download.ts';
+import { resolveCommit } from './git.ts';
+import { readRepository } from './repository.ts';
+import { roomIn } from './room.ts';
+import { bytesOf, type SourceTree, textOf } from './source-tree.ts';
 import type { StageRunner } from './stage-runner.ts';
-
-export const isUrl = (text: string): boolean => /^https?:\/\//.test(text);
-
-/** As BuildKit tells repositories from files: by scheme, or by `.git` at the end of the path. */
-export const isGitUrl = (text: string): boolean =>
-  /^(git|ssh):\/\//.test(text) || /^git@[^:]+:/.test(text) || /^https?:\/\/[^#?]+\.git(#.*)?$/.test(text);
 
 const BLOCK = 512;
 
@@ -43,58 +42,91 @@ export async function isArchive(source: CopySource): Promise<boolean> {
   }
 }
 
-function isTarHeader(bytes: Buffer): boolean {
-  if (bytes.length < BLOCK) return false;
-  try {
-    const reader = new TarReader();
-    for (const _event of reader.push(bytes.subarray(0, BLOCK))) return true;
-    // A header of long names has no event of its own; a zero block is no archive.
-    return bytes[0] !== 0;
-  } catch {
-    return false;
-  }
-}
+type Add = Pick<InstructionOf<'add'>, 'checksum' | 'destination' | 'keepGitDir'>;
 
-/** ADD of a URL: the file is downloaded, checked, and named as the URL ends. */
-export async function addUrl(
-  build: Build,
-  runner: StageRunner,
-  instruction: { readonly checksum?: string; readonly destination: string },
-  url: string,
-): Promise<CopySource> {
-  const destination = runner.expand(instruction.destination);
-  const name = new URL(url).pathname.split('/').at(-1) ?? '';
-  if (name === '' && destination.endsWith('/')) {
+/** ADD of a URL: the file is downloaded, checked, and named as the URL ends or as the server says. */
+export async function addUrl(runner: StageRunner, instruction: Add, url: string): Promise<CopySource> {
+  const { build } = runner;
+  const expected = instruction.checksum === undefined ? undefined : parseDigest(runner.expand(instruction.checksum));
+  const answer = await download(build.parts.web, url, build.signal).catch(inAdd);
+  const name = lastPart(new URL(url).pathname) || dispositionName(answer.headers['content-disposition'] ?? '');
+  if (name === '' && runner.expand(instruction.destination).endsWith('/')) {
+    answer.body.destroy();
     throw invalidParameter(`ADD failed: cannot determine filename for source ${url}`);
   }
-  const expected = instruction.checksum === undefined ? undefined : parseDigest(runner.expand(instruction.checksum));
-  const answer = await download(build, url);
-  const modified = Date.parse(answer.headers.get('last-modified') ?? '');
+  const modified = Date.parse(answer.headers['last-modified'] ?? '');
   const bytes = bytesOf(name || 'download');
-  const tree = await BuildContext.ofFile(bytes, answer.body as unknown as AsyncIterable<Buffer>, {
+  const tree = await BuildContext.ofFile(bytes, bodyOf(answer), {
     spool: build.spool(),
-    limit: build.parts.cache.contextLimit,
+    limit: roomIn(build.parts.root),
     mtime: Number.isNaN(modified) ? 0 : Math.floor(modified / 1000),
-  });
+  }).catch(inAdd);
   const digest = `sha256:${await tree.digest(bytes)}`;
   if (expected !== undefined && digest !== expected) {
-    throw invalidParameter(`ADD failed: digest mismatch sha256:${digest.slice(7)}: ${expected}`);
+    throw invalidParameter(`ADD failed: digest mismatch ${digest}: ${expected}`);
   }
-  const node = tree.lookup(bytes);
-  if (!node) throw systemError(`ADD failed: ${url} could not be stored`);
-  return { tree, path: bytes, node, name: bytes, parents: '', archive: false, excluded: () => false };
+  return fileSource(tree, bytes);
 }
 
-async function download(build: Build, url: string): Promise<Response> {
-  try {
-    const answer = await fetch(url, { signal: build.signal });
-    if (answer.status >= 400) {
-      throw systemError(`ADD failed: failed to GET ${url} with status ${answer.status} ${answer.statusText}: `);
-    }
-    return answer;
-  } catch (error) {
-    if (error instanceof EngineError) throw error;
-    const cause = error instanceof Error && error.cause ? error.cause : error;
-    throw systemError(`ADD failed: Get ${JSON.stringify(url)}: ${messageOf(cause)}`, error);
-  }
+/** A file that a tree was made of. */
+export function fileSource(tree: BuildContext, path: string): CopySource {
+  const node = tree.lookup(path);
+  if (!node) throw systemError(`${textOf(path)} could not be stored`);
+  return { tree, path, node, name: path, parents: '', archive: false, excluded: () => false };
 }
+
+const lastPart = (path: string): string => path.split('/').at(-1) ?? '';
+
+/** `attachment; filename="a.tar"`. */
+const dispositionName = (header: string): string =>
+  lastPart(/;\s*filename="?([^";]+)"?/i.exec(header)?.[1]?.trim() ?? '');
+
+function inAdd(error: unknown): never {
+  if (!(error instanceof EngineError) || error.kind === 'cancelled') throw error;
+  throw new EngineError(error.kind, `ADD failed: ${error.message}`, error);
+}
+
+const COMMIT_PREFIX = /^[0-9a-f]{7,40}$/;
+
+/** ADD of a repository. The commit stands for its files, so that a step from the cache needs none of them. */
+export async function addRepository(runner: StageRunner, instruction: Add, url: string): Promise<CopySource> {
+  const { build } = runner;
+  const { parts, signal } = build;
+  const { keepGitDir } = instruction;
+  const expected = instruction.checksum === undefined ? '' : runner.expand(instruction.checksum);
+  if (instruction.checksum !== undefined && !COMMIT_PREFIX.test(expected)) {
+    throw invalidParameter(`ADD failed: invalid checksum ${JSON.stringify(expected)}: it should be a commit`);
+  }
+  const reference = parseGitUrl(url);
+  const git = { signal, limit: roomIn(parts.root), proxies: parts.proxies };
+  const commit = await resolveCommit(reference, git).catch(inAdd);
+  if (!commit.startsWith(expected)) {
+    throw invalidParameter(`ADD failed: expected checksum to match ${expected}, got ${commit}`);
+  }
+  const read = (): Promise<BuildContext> =>
+    readRepository({ ...git, reference, commit, scratch: build.spool(), spool: build.spool(), keepGitDir }).catch(
+      inAdd,
+    );
+  return {
+    ...folderSource(NOTHING),
+    identity: hashOf(['git', reference.remote, commit, reference.subdir, keepGitDir]),
+    open: async () => folderSource(await read()),
+  };
+}
+
+const NOTHING: SourceTree = {
+  lookup: () => undefined,
+  names: () => [],
+  read: async function* () {},
+  digest: async () => '',
+};
+
+const folderSource = (tree: SourceTree): CopySource => ({
+  tree,
+  path: '',
+  node: ROOT,
+  name: '',
+  parents: '',
+  archive: false,
+  excluded: () => false,
+});

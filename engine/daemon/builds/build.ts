@@ -143,7 +143,13 @@ export class Build {
   }
 
   #warn(): void {
-    const known = [...PROXY_ARGS, ...this.#platformArgs.keys(), 'SOURCE_DATE_EPOCH', 'BUILDKIT_INLINE_CACHE'];
+    const known = [
+      ...PROXY_ARGS,
+      ...this.#platformArgs.keys(),
+      'SOURCE_DATE_EPOCH',
+      'BUILDKIT_INLINE_CACHE',
+      'BUILDKIT_CONTEXT_KEEP_GIT_DIR',
+    ];
     const left = [...this.request.buildArgs.keys()].filter(
       (name) => !this.#consumed.has(name) && !known.includes(name),
     );

@@ -1,6 +1,7 @@
 import { mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 
+import { Transport } from '../../content/registry/transport.ts';
 import { messageOf } from '../../errors.ts';
 import { log } from '../../log.ts';
 import type { ShimEvent } from '../../runtime/runtime.ts';
@@ -24,7 +25,7 @@ export type { BuildRecord } from './history.ts';
 export type { BuildCacheUsage, BuildPruned } from './prune.ts';
 export type { BuildLimits, BuildRequest } from './request.ts';
 
-export interface BuildsOptions extends Omit<BuildParts, 'exits' | 'root' | 'cache' | 'rows'> {
+export interface BuildsOptions extends Omit<BuildParts, 'exits' | 'root' | 'cache' | 'rows' | 'web'> {
   readonly dataRoot: string;
   readonly cache: Cache;
   readonly rows: BuildCacheRepository;
@@ -47,7 +48,13 @@ export class Builds {
     this.#keepBytes = keepBytes;
     const root = join(dataRoot, 'builds');
     mkdirSync(root, { recursive: true, mode: 0o710 });
-    this.#parts = { ...rest, root, exits: this.#exits };
+    const web = new Transport({
+      insecureRegistries: [],
+      certsDir: '/etc/docker/certs.d',
+      hostLoopback: undefined,
+      env: rest.proxies,
+    });
+    this.#parts = { ...rest, root, web, exits: this.#exits };
     this.#history = new BuildHistory(records);
     this.#keeper = new CacheKeeper(this.#parts);
     this.#sweep();

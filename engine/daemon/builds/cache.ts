@@ -6,7 +6,6 @@ import { hashOf } from './copy-plan.ts';
 
 /** Bump when what steps make changes for the same inputs. */
 const FORMAT = 1;
-const CONTEXT_LIMIT = 64 * 1024 ** 3;
 
 /** What a step made: a layer or nothing, and when. */
 export interface StepResult {
@@ -28,14 +27,11 @@ export const stepKey = (facts: unknown): string => hashOf([FORMAT, facts]);
  * are written when a build ends, after one sync, so that a record never speaks of a layer that a power cut could undo.
  */
 export class Cache {
-  /** Bytes of files in a build context. */
-  readonly contextLimit: number;
   readonly #rows: BuildCacheRepository;
   readonly #live = new Map<Digest, number>();
 
-  constructor(rows: BuildCacheRepository, contextLimit = CONTEXT_LIMIT) {
+  constructor(rows: BuildCacheRepository) {
     this.#rows = rows;
-    this.contextLimit = contextLimit;
   }
 
   /** Chains that must not be collected. */

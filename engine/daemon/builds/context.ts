@@ -7,7 +7,7 @@ import type { TarEntry } from '../../snapshots/tar/header.ts';
 import { TarReader } from '../../snapshots/tar/read.ts';
 import { cleanName } from '../../snapshots/tree.ts';
 import { decompressed } from '../images/archive.ts';
-import type { SourceNode, SourceTree } from './source-tree.ts';
+import { type SourceNode, type SourceTree, walk } from './source-tree.ts';
 
 const WRITE_SIZE = 1024 * 1024;
 const SMALL = 256 * 1024;
@@ -19,7 +19,7 @@ interface ContextNode extends SourceNode {
   readonly digest: string;
 }
 
-const ROOT: ContextNode = {
+export const ROOT: ContextNode = {
   type: 'directory',
   mode: 0o755,
   uid: 0,
@@ -87,6 +87,45 @@ export class BuildContext implements SourceTree {
     const { size } = context;
     const { mode = 0o600, mtime = 0 } = options;
     context.#add(name, { ...ROOT, type: 'file', mode, mtime, size, packed: size, digest: hash.digest('hex') });
+    return context;
+  }
+
+  /**
+   * A copy of a folder of a tree, which is needed no longer afterwards.
+   * @param options.mtime the time of everything in it, seconds
+   * @param options.skip names that are left out wherever they are
+   */
+  static async ofTree(
+    tree: SourceTree,
+    folder: string,
+    options: {
+      readonly spool: string;
+      readonly limit: number;
+      readonly mtime: number;
+      readonly skip: string | undefined;
+    },
+  ): Promise<BuildContext> {
+    const context = new BuildContext(options.spool);
+    const file = await open(options.spool, 'wx', 0o600);
+    try {
+      for (const { path, node } of walk(tree, folder)) {
+        const name = folder === '' ? path : path.slice(folder.length + 1);
+        if (options.skip !== undefined && name.split('/').includes(options.skip)) continue;
+        const offset = context.size;
+        const hash = createHash('sha256');
+        for await (const chunk of node.type === 'file' ? tree.read(path) : []) {
+          hash.update(chunk);
+          context.size += chunk.length;
+          if (context.size > options.limit) throw tooLarge(options.limit);
+          await file.write(chunk);
+        }
+        const packed = context.size - offset;
+        const times = { mtime: options.mtime, mtimeNs: 0 };
+        context.#add(name, { ...node, ...times, size: packed, offset, packed, digest: hash.digest('hex') });
+      }
+    } finally {
+      await file.close();
+    }
     return context;
   }
 
@@ -225,4 +264,5 @@ export class BuildContext implements SourceTree {
   }
 }
 
-const tooLarge = (limit: number) => invalidParameter(`build context is larger than the limit of ${limit} bytes`);
+const tooLarge = (limit: number) =>
+  invalidParameter(`build context is larger than the ${limit} bytes that the engine's disk has room for`);

@@ -18,6 +18,10 @@ export interface CopySource {
   readonly archive: boolean;
   /** Nothing of a directory that these match is copied. */
   readonly excluded: (path: string) => boolean;
+  /** Stands for the content of what is not here yet. */
+  readonly identity?: string;
+  /** Brings what is not here yet: only when a step needs it. */
+  readonly open?: () => Promise<CopySource>;
 }
 
 export interface CopyWish {
@@ -129,7 +133,8 @@ export async function contentDigest(sources: readonly CopySource[]): Promise<{ t
 }
 
 async function sourceDigest(source: CopySource): Promise<string> {
-  const { tree, path, node, name, parents, archive, excluded } = source;
+  const { tree, path, node, name, parents, archive, excluded, identity } = source;
+  if (identity !== undefined) return identity;
   const facts: unknown[] = [
     [parents, archive, node.type === 'directory' ? '' : name, ...(await entryFacts(tree, path, node))],
   ];

@@ -1,10 +1,11 @@
 import { shellOf } from '../../build/config.ts';
 import { expand } from '../../build/expand.ts';
+import { isGitUrl, isUrl } from '../../build/git-url.ts';
 import type { InstructionOf } from '../../build/instructions.ts';
 import { invalidParameter } from '../../errors.ts';
-import { addUrl, isArchive, isGitUrl, isUrl } from './add-source.ts';
+import { addRepository, addUrl, fileSource, isArchive } from './add-source.ts';
 import { BuildContext } from './context.ts';
-import { type CopySource, contentDigest, findSources, hashOf } from './copy-plan.ts';
+import { type CopySource, contentDigest, findSources } from './copy-plan.ts';
 import { LayerBuilder, type Owner } from './layer-builder.ts';
 import { resolveOwner } from './owner.ts';
 import { bytesOf } from './source-tree.ts';
@@ -47,7 +48,7 @@ export async function copyStep(runner: StageRunner, instruction: Copy): Promise<
       const target = bytesOf(absolute);
       try {
         const isDirectory = /(^|\/)\.?$/.test(destination) || sources.length > 1 || builder.isDirectory(target);
-        for (const source of sources) await builder.copy(source, target, isDirectory);
+        for (const source of sources) await builder.copy((await source.open?.()) ?? source, target, isDirectory);
         builder.finish();
       } catch (error) {
         builder.abort();
@@ -58,20 +59,17 @@ export async function copyStep(runner: StageRunner, instruction: Copy): Promise<
 }
 
 async function collect(runner: StageRunner, instruction: Copy, command: string): Promise<CopySource[]> {
-  const { build } = runner;
   const words = instruction.sources.map(runner.expand);
   const found: CopySource[] = [];
   const plain: string[] = [];
   for (const word of words) {
-    if (instruction.kind === 'add' && isGitUrl(word)) {
-      throw invalidParameter(`ADD failed: ${word}: this engine has no git; clone the repository and use COPY`);
-    }
-    if (instruction.kind === 'add' && isUrl(word)) found.push(await addUrl(build, runner, instruction, word));
+    if (instruction.kind === 'add' && isGitUrl(word)) found.push(await addRepository(runner, instruction, word));
+    else if (instruction.kind === 'add' && isUrl(word)) found.push(await addUrl(runner, instruction, word));
     else plain.push(word);
   }
   if (plain.length > 0) {
     const from = instruction.from === undefined ? undefined : await runner.from(runner.expand(instruction.from));
-    const tree = from?.tree ?? build.context;
+    const tree = from?.tree ?? runner.build.context;
     const { parents } = instruction;
     const exclude = instruction.exclude.map(runner.expand);
     const local = from === undefined;
@@ -98,9 +96,7 @@ async function inline(
     mtime: build.seconds(),
     mode: 0o644,
   });
-  const node = tree.lookup(bytes);
-  if (!node) throw invalidParameter(`heredoc ${hashOf(name)} has no name`);
-  return { tree, path: bytes, node, name: bytes, parents: '', archive: false, excluded: () => false };
+  return fileSource(tree, bytes);
 }
 
 /** From the context everything becomes root's; from a stage owners stay, unless --chown says otherwise. */

@@ -1,25 +1,21 @@
 import { join } from 'node:path';
-
+import { isGitRemote, isUrl, parseGitUrl } from '../../build/git-url.ts';
 import { IgnorePatterns } from '../../build/ignore.ts';
-import { invalidParameter, messageOf, systemError } from '../../errors.ts';
-import { isGitUrl, isUrl } from './add-source.ts';
+import { EngineError, invalidParameter } from '../../errors.ts';
+import { contentKind } from './content-kind.ts';
 import { BuildContext } from './context.ts';
+import { bodyOf, download } from './download.ts';
+import { resolveCommit } from './git.ts';
 import type { BuildOutput } from './output.ts';
 import type { BuildParts } from './parts.ts';
+import { readRepository } from './repository.ts';
 import type { BuildRequest } from './request.ts';
+import { roomIn } from './room.ts';
 import { bytesOf, resolve, textOf } from './source-tree.ts';
 
 const DEFAULT_DOCKERFILE = 'Dockerfile';
-const ARCHIVE_TYPES = [
-  'application/x-tar',
-  'application/x-gzip',
-  'application/gzip',
-  'application/x-bzip2',
-  'application/x-xz',
-  'application/zstd',
-  'application/octet-stream',
-];
-
+/** A tar's first header. */
+const HEAD = 512;
 interface Opened {
   readonly context: BuildContext;
   readonly dockerfile: { readonly name: string; readonly text: string };
@@ -33,49 +29,64 @@ interface Around {
 
 /** Receives the context, from the request's body or from where `remote` says, and finds the Dockerfile in it. */
 export async function openContext(parts: BuildParts, request: BuildRequest, around: Around): Promise<Opened> {
-  const spool = join(around.scratch, 'context');
-  const limit = parts.cache.contextLimit;
+  const receiving = { spool: join(around.scratch, 'context'), limit: roomIn(around.scratch), signal: around.signal };
   const { remote } = request;
   if (remote === '' || remote === 'client-session') {
     if (remote !== '') throw invalidParameter("client-session contexts are BuildKit's: set DOCKER_BUILDKIT=0");
-    const context = await BuildContext.receive(request.body, { spool, limit, signal: around.signal });
-    return findDockerfile(context, request);
+    return findDockerfile(await BuildContext.receive(request.body, receiving), request);
   }
-  if (isGitUrl(remote) || /^github\.com\//.test(remote)) {
-    throw systemError(
-      "unable to prepare context: unable to find 'git': clone the repository and build from its folder",
-    );
+  if (isGitRemote(remote)) {
+    const reference = parseGitUrl(remote);
+    const git = { ...receiving, proxies: parts.proxies };
+    const commit = await resolveCommit(reference, git);
+    const keepGitDir = /^(1|t|true)$/i.test(request.buildArgs.get('BUILDKIT_CONTEXT_KEEP_GIT_DIR') ?? '');
+    const scratch = join(around.scratch, 'git');
+    return findDockerfile(await readRepository({ ...git, reference, commit, scratch, keepGitDir }), request);
   }
-  if (!isUrl(remote)) throw invalidParameter(`unknown remote: ${remote}`);
-  return fetchRemote(request, { spool, limit, ...around });
+  if (!isUrl(remote)) throw invalidParameter(`remote URL (${remote}) could not be parsed`);
+  return fetchRemote(parts, request, { ...receiving, ...around });
 }
 
-async function fetchRemote(
-  request: BuildRequest,
-  { spool, limit, signal, output }: Around & { spool: string; limit: number },
-): Promise<Opened> {
+type Receiving = Around & { readonly spool: string; readonly limit: number };
+
+async function fetchRemote(parts: BuildParts, request: BuildRequest, around: Receiving): Promise<Opened> {
   const { remote } = request;
-  let answer: Response;
+  const answer = await download(parts.web, remote, around.signal).catch((error: unknown) => {
+    if (!(error instanceof EngineError)) throw error;
+    throw new EngineError(error.kind, `error downloading remote context ${remote}: ${error.message}`, error);
+  });
+  const { head, body } = await peek(bodyOf(answer), HEAD);
   try {
-    answer = await fetch(remote, { signal });
-  } catch (error) {
-    const cause = error instanceof Error && error.cause ? error.cause : error;
-    throw systemError(`error downloading remote context ${remote}: ${messageOf(cause)}`, error);
+    if (head.length === 0) throw invalidParameter(`error downloading remote context ${remote}: empty response`);
+    const given = (answer.headers['content-type'] ?? '').split(';')[0]?.trim().toLowerCase() ?? '';
+    const kind = contentKind(given, head);
+    if (!kind) {
+      const words = `unsupported Content-Type ${JSON.stringify(given)}`;
+      throw invalidParameter(`error downloading remote context ${remote}: ${words}`);
+    }
+    around.output.say(`Downloading build context from remote url: ${remote}\n`);
+    if (kind === 'archive') return await findDockerfile(await BuildContext.receive(body, around), request);
+    const context = await BuildContext.ofFile(DEFAULT_DOCKERFILE, body, around);
+    return await findDockerfile(context, { ...request, dockerfile: DEFAULT_DOCKERFILE });
+  } finally {
+    answer.body.destroy();
   }
-  if (answer.status >= 400)
-    throw systemError(
-      `error downloading remote context ${remote}: failed to GET ${remote} with status ${answer.status} ${answer.statusText}`,
-    );
-  const body = answer.body as unknown as AsyncIterable<Buffer>;
-  const type = (answer.headers.get('content-type') ?? '').split(';')[0] ?? '';
-  output.say(`Downloading build context from remote url: ${remote}\n`);
-  if (type.startsWith('text/')) {
-    const context = await BuildContext.ofFile(DEFAULT_DOCKERFILE, body, { spool, limit });
-    return findDockerfile(context, { ...request, dockerfile: DEFAULT_DOCKERFILE });
+}
+
+/** The first bytes of a stream, and all of it again. */
+async function peek(source: AsyncGenerator<Buffer>, size: number) {
+  const pieces: Buffer[] = [];
+  for (let known = 0; known < size; ) {
+    const next = await source.next();
+    if (next.done) break;
+    pieces.push(next.value);
+    known += next.value.length;
   }
-  if (!ARCHIVE_TYPES.includes(type)) throw invalidParameter(`unsupported Content-Type ${JSON.stringify(type)}`);
-  const context = await BuildContext.receive(body, { spool, limit, signal });
-  return findDockerfile(context, request);
+  async function* all() {
+    yield* pieces;
+    yield* source;
+  }
+  return { head: Buffer.concat(pieces), body: all() };
 }
 
 async function findDockerfile(context: BuildContext, request: BuildRequest): Promise<Opened> {

@@ -1,3 +1,4 @@
+import type { Transport } from '../../content/registry/transport.ts';
 import type { BuildCacheRepository } from '../../store/build-cache.ts';
 import type { ContainerParts } from '../containers/parts.ts';
 import type { Cache } from './cache.ts';
@@ -10,4 +11,8 @@ export interface BuildParts extends ContainerParts {
   readonly exits: StepExits;
   /** Folder for spools, caches of `RUN --mount=type=cache`, and what else a build needs on disk. */
   readonly root: string;
+  /** For contexts and files of ADD that are on the web. */
+  readonly web: Transport;
+  /** The environment, for its HTTP_PROXY and its kind. */
+  readonly proxies: Readonly<Record<string, string | undefined>>;
 }

@@ -1,0 +1,90 @@
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { createInterface } from 'node:readline';
+
+import type { Testbed } from '../engine/testbed.ts';
+
+/** A web server and git repositories where the engine's addresses are: see web-server.ts for what it answers. */
+export class Web implements AsyncDisposable {
+  readonly folder = mkdtempSync(join(tmpdir(), 'skiff-web-'));
+  readonly #children: ChildProcess[] = [];
+  url = '';
+
+  async start(bed: Testbed): Promise<void> {
+    const program = join(import.meta.dirname, 'web-server.ts');
+    const line = await this.run(bed, [process.execPath, program, this.folder]);
+    this.url = `http://127.0.0.1:${line}`;
+  }
+
+  /** Starts a program in the engine's network. @returns its first line */
+  run(bed: Testbed, command: readonly string[]): Promise<string> {
+    const child = spawn('nsenter', [`--target=${bed.pid}`, '--net', ...command], { stdio: ['ignore', 'pipe', 'pipe'] });
+    this.#children.push(child);
+    return new Promise((resolve, reject) => {
+      createInterface(child.stdout as NodeJS.ReadableStream).once('line', resolve);
+      let errors = '';
+      child.stderr?.on('data', (chunk) => {
+        errors += chunk;
+        if (errors.includes('Ready to rumble')) resolve(errors);
+      });
+      child.once('exit', (code) => reject(new Error(`${command.join(' ')} ended with ${code}: ${errors}`)));
+    });
+  }
+
+  /** `git daemon` on 127.0.0.1, the way git:// works. */
+  async startGitDaemon(bed: Testbed, port: number): Promise<void> {
+    const options = ['--verbose', '--export-all', `--base-path=${this.folder}`, '--listen=127.0.0.1', `--port=${port}`];
+    // Its own program, not `git daemon`: what is ended is what serves.
+    await this.run(bed, ['/usr/lib/git-core/git-daemon', ...options, this.folder]);
+  }
+
+  write(name: string, content: string | Buffer): void {
+    writeFileSync(join(this.folder, name), content);
+  }
+
+  /** A repository to push commits into. */
+  repository(name: string): Repository {
+    return new Repository(join(this.folder, name));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const child of this.#children) child.kill('SIGKILL');
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}
+
+const IDENTITY = { NAME: 'tester', EMAIL: 'tester@example.test', DATE: '2005-04-07T22:13:13Z' };
+
+export class Repository {
+  readonly path: string;
+
+  constructor(path: string) {
+    this.path = path;
+    this.git('init', '--quiet', '--initial-branch=main', path);
+  }
+
+  git(...args: string[]): string {
+    const who = Object.entries(IDENTITY).flatMap(([name, value]) => [
+      [`GIT_AUTHOR_${name}`, value],
+      [`GIT_COMMITTER_${name}`, value],
+    ]);
+    const env = { PATH: process.env.PATH, HOME: '/nonexistent', GIT_CONFIG_NOSYSTEM: '1', ...Object.fromEntries(who) };
+    const at = args[0] === 'init' ? [] : ['-C', this.path, '-c', 'protocol.file.allow=always'];
+    return execFileSync('git', [...at, ...args], { env, stdio: 'pipe' })
+      .toString()
+      .trim();
+  }
+
+  /** Adds files. @returns the commit */
+  commit(files: Readonly<Record<string, string>>, message = 'change'): string {
+    for (const [name, content] of Object.entries(files)) {
+      mkdirSync(dirname(join(this.path, name)), { recursive: true });
+      writeFileSync(join(this.path, name), content);
+    }
+    this.git('add', '--all');
+    this.git('commit', '--quiet', '--allow-empty', '--message', message);
+    return this.git('rev-parse', 'HEAD');
+  }
+}
