@@ -15,8 +15,17 @@ export interface StagedBlob {
   readonly path: string;
 }
 
+interface BlobsOptions {
+  /** The data root. */
+  readonly root: string;
+  readonly db: Database;
+  /** Bytes of blobs that are no files here because something else holds what they consist of. */
+  readonly assembled?: (digest: Digest, signal: AbortSignal) => AsyncIterable<Buffer> | undefined;
+}
+
 /** Small network chunks are gathered into writes of this size. */
 const WRITE_SIZE = 1024 * 1024;
+const never = new AbortController().signal;
 const READ_SIZE = 512 * 1024;
 
 /**
@@ -26,9 +35,11 @@ const READ_SIZE = 512 * 1024;
 export class Blobs {
   readonly rows: BlobRepository;
   readonly #root: string;
+  readonly #assembled: NonNullable<BlobsOptions['assembled']>;
   #next = 0;
 
-  constructor(options: { root: string; db: Database }) {
+  constructor(options: BlobsOptions) {
+    this.#assembled = options.assembled ?? (() => undefined);
     this.#root = `${options.root}/content`;
     mkdirSync(`${this.#root}/blobs/sha256`, { recursive: true, mode: 0o700 });
     mkdirSync(`${this.#root}/ingest`, { recursive: true, mode: 0o700 });
@@ -44,6 +55,7 @@ export class Blobs {
     return this.rows.size(digest);
   }
 
+  /** The file of a blob that has one: see `assembled`. */
   path(digest: Digest): string {
     return `${this.#root}/blobs/sha256/${digestHex(digest)}`;
   }
@@ -59,6 +71,11 @@ export class Blobs {
    * consumer writes the other, because fresh memory for each chunk costs more than the copy.
    */
   async *stream(digest: Digest, signal: AbortSignal): AsyncGenerator<Buffer> {
+    const assembled = this.#assembled(digest, signal);
+    if (assembled) {
+      yield* assembled;
+      return;
+    }
     const file = await open(this.path(digest), 'r');
     const buffers = [Buffer.allocUnsafeSlow(READ_SIZE), Buffer.allocUnsafeSlow(READ_SIZE)] as const;
     let reading: Promise<{ bytesRead: number }> | undefined;
@@ -139,11 +156,15 @@ export class Blobs {
     rmSync(blob.path, { force: true });
   }
 
-  /** Forgets blobs and deletes their files. Call inside the caller's transaction; files go after the rows. */
-  remove(digests: readonly Digest[]): number {
+  /**
+   * Forgets blobs. Call inside the caller's transaction, and `unlink` after it.
+   * @param assembled those that are no files
+   * @returns bytes freed
+   */
+  remove(digests: readonly Digest[], assembled: ReadonlySet<Digest>): number {
     let freed = 0;
     for (const digest of digests) {
-      freed += this.rows.size(digest) ?? 0;
+      if (!assembled.has(digest)) freed += this.rows.size(digest) ?? 0;
       this.rows.remove(digest);
     }
     return freed;
@@ -169,10 +190,14 @@ export class Blobs {
     const found = new Set(readdirSync(`${this.#root}/blobs/sha256`));
     const findings: string[] = [];
     for (const [digest] of this.rows.all()) {
-      if (!found.delete(digestHex(digest))) findings.push(`blob ${digest} is missing`);
+      if (!found.delete(digestHex(digest)) && !this.#isAssembled(digest)) findings.push(`blob ${digest} is missing`);
     }
     for (const name of found) findings.push(`blob file ${name} belongs to nothing`);
     return findings;
+  }
+
+  #isAssembled(digest: Digest): boolean {
+    return this.#assembled(digest, never) !== undefined;
   }
 
   /** Names in the ingest folder: what operations are writing right now. */
@@ -187,7 +212,7 @@ export class Blobs {
       if (!this.has(`sha256:${name}` as Digest)) unlinkSync(`${this.#root}/blobs/sha256/${name}`);
     }
     for (const [digest] of this.rows.all()) {
-      if (!found.has(digestHex(digest))) log.error('a blob is missing', { digest });
+      if (!found.has(digestHex(digest)) && !this.#isAssembled(digest)) log.error('a blob is missing', { digest });
     }
   }
 }

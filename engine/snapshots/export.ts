@@ -7,6 +7,7 @@ import { getXattr, listXattrs } from '../linux/xattr.ts';
 
 import { Slices } from './changes.ts';
 import { isOpaque, isWhiteoutStat, list, namesIn } from './merged.ts';
+import type { OutlineWriter } from './outline.ts';
 import { pathOf } from './tar/header.ts';
 import { type NewEntry, TAR_END, tarHeader, tarPadding } from './tar/write.ts';
 
@@ -22,20 +23,25 @@ export async function* tarMerged(folders: readonly string[], signal: AbortSignal
   yield* new TarWalk(signal).run((walk) => walk.merged(folders, ''));
 }
 
-/** One layer as a tar in the OCI form: whiteouts as `.wh.` files, opaque directories with `.wh..wh..opq`. */
-export async function* tarLayer(folder: string, signal: AbortSignal): AsyncGenerator<Buffer> {
-  yield* new TarWalk(signal).run((walk) => walk.layer(folder, ''));
+/**
+ * One layer as a tar in the OCI form: whiteouts as `.wh.` files, opaque directories with `.wh..wh..opq`.
+ * @param outline is told what the tar consists of
+ */
+export async function* tarLayer(folder: string, signal: AbortSignal, outline?: OutlineWriter): AsyncGenerator<Buffer> {
+  yield* new TarWalk(signal, outline).run((walk) => walk.layer(folder, ''));
 }
 
 class TarWalk {
   readonly #signal: AbortSignal;
+  readonly #outline: OutlineWriter | undefined;
   readonly #slices = new Slices();
   readonly #links = new Map<string, string>();
   #gathered: Buffer[] = [];
   #size = 0;
 
-  constructor(signal: AbortSignal) {
+  constructor(signal: AbortSignal, outline?: OutlineWriter) {
     this.#signal = signal;
+    this.#outline = outline;
   }
 
   async *run(walk: (self: TarWalk) => AsyncGenerator<Buffer>): AsyncGenerator<Buffer> {
@@ -89,7 +95,7 @@ class TarWalk {
   async *#file(path: string, entry: NewEntry): AsyncGenerator<Buffer> {
     this.#put(tarHeader(entry));
     const size = entry.size ?? 0;
-    if (size > 0 && size <= SMALL) this.#put(readSmall(path, size));
+    if (size > 0 && size <= SMALL) this.#put(readSmall(path, size), entry.name);
     else if (size > 0) {
       const file = await open(pathOf(path), 'r');
       try {
@@ -98,7 +104,7 @@ class TarWalk {
           const buffer = Buffer.allocUnsafe(Math.min(left, CHUNK));
           const { bytesRead } = await file.read(buffer, 0, buffer.length, size - left);
           const chunk = bytesRead === 0 ? buffer.fill(0) : buffer.subarray(0, bytesRead);
-          this.#put(chunk);
+          this.#put(chunk, entry.name);
           left -= chunk.length;
           if (this.#size > GATHER) yield* this.#flush();
         }
@@ -109,8 +115,11 @@ class TarWalk {
     this.#put(tarPadding(size));
   }
 
-  #put(data: Buffer): void {
+  /** @param file whose content it is; by the name in the tar, which in a layer is the path in its folder */
+  #put(data: Buffer, file?: string): void {
     if (data.length === 0) return;
+    if (file === undefined) this.#outline?.raw(data);
+    else this.#outline?.content(file, data.length);
     this.#gathered.push(data);
     this.#size += data.length;
   }

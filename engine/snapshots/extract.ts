@@ -49,6 +49,8 @@ export class LayerWriter {
   /** Bytes of file content, as Docker counts a layer's size. */
   size = 0;
   entries = 0;
+  /** A file was written and then replaced by a later entry: the folder doesn't hold all content of the archive. */
+  lostContent = false;
   readonly #root: string;
   readonly #limits: ExtractLimits;
   readonly #tree: Tree;
@@ -65,6 +67,11 @@ export class LayerWriter {
     this.#root = root;
     this.#limits = limits;
     this.#tree = new Tree((path) => this.#makeImplied(path));
+  }
+
+  /** Where the current entry's data goes byte for byte; undefined when it doesn't. */
+  get contentPath(): string | undefined {
+    return this.#fd >= 0 && !this.#entry?.sparse ? this.#path : undefined;
   }
 
   begin(entry: TarEntry): void {
@@ -234,6 +241,7 @@ export class LayerWriter {
   }
 
   #replace(path: string): void {
+    this.lostContent = true;
     rmSync(this.#at(path), { recursive: true, force: true });
     this.#whiteouts.delete(path);
     this.#tree.forget(path);

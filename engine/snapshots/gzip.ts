@@ -1,4 +1,3 @@
-import { type FileHandle, open } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { constants, crc32, deflateRaw, type InputType, type ZlibOptions } from 'node:zlib';
 
@@ -28,13 +27,13 @@ class ZlibDeflater implements Deflater {
 }
 
 /**
- * Compresses a file to one gzip member on all processors: blocks are deflated side by side and joined. The same file gives
- * the same bytes on the same machine.
+ * Compresses to one gzip member on all processors: blocks are deflated side by side and joined. The same bytes, however cut,
+ * give the same bytes on the same machine.
+ * @param source its chunks need be valid only until the next one is asked for
  * @param parallel blocks at a time
  * @param isal by libisal, where it is installed; else by zlib
  */
-export async function* gzipFile(path: string, parallel: number, isal = hasIsal()): AsyncGenerator<Buffer> {
-  const file = await open(path, 'r');
+export async function* gzip(source: AsyncIterable<Buffer>, parallel: number, isal = hasIsal()): AsyncGenerator<Buffer> {
   const idle: Deflater[] = Array.from({ length: parallel + 1 }, () =>
     isal ? new BlockDeflater(BLOCK) : new ZlibDeflater(),
   );
@@ -47,19 +46,30 @@ export async function* gzipFile(path: string, parallel: number, isal = hasIsal()
   };
   let check = 0;
   let size = 0;
+  let deflater = idle.pop() as Deflater;
+  let filled = 0;
+  const start = (): void => {
+    check = crc32(deflater.input.subarray(0, filled), check);
+    const result = deflater.deflate(filled);
+    result.catch(() => undefined);
+    running.push({ deflater, result });
+    filled = 0;
+  };
   try {
     yield HEADER;
-    for (;;) {
-      if (idle.length === 0) yield await take();
-      const deflater = idle.pop() as Deflater;
-      const length = await fill(file, deflater.input);
-      if (length === 0) break;
-      check = crc32(deflater.input.subarray(0, length), check);
-      size += length;
-      const result = deflater.deflate(length);
-      result.catch(() => undefined);
-      running.push({ deflater, result });
+    for await (const chunk of source) {
+      size += chunk.length;
+      for (let at = 0; at < chunk.length; ) {
+        const copied = chunk.copy(deflater.input, filled, at);
+        at += copied;
+        filled += copied;
+        if (filled < BLOCK) continue;
+        start();
+        if (idle.length === 0) yield await take();
+        deflater = idle.pop() as Deflater;
+      }
     }
+    if (filled > 0) start();
     while (running.length > 0) yield await take();
     yield END;
     const trailer = Buffer.alloc(8);
@@ -69,17 +79,5 @@ export async function* gzipFile(path: string, parallel: number, isal = hasIsal()
   } finally {
     // Their memory is in use until they are through.
     await Promise.allSettled(running.map(({ result }) => result));
-    await file.close();
   }
-}
-
-/** @returns how many bytes there were; less than the buffer holds only at the end of the file */
-async function fill(file: FileHandle, buffer: Buffer): Promise<number> {
-  let length = 0;
-  while (length < buffer.length) {
-    const { bytesRead } = await file.read(buffer, length, buffer.length - length);
-    if (bytesRead === 0) break;
-    length += bytesRead;
-  }
-  return length;
 }

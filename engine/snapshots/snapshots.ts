@@ -1,11 +1,12 @@
-import { mkdirSync, readdirSync, renameSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 
-import { conflict, invalidParameter, notFound, systemError } from '../errors.ts';
+import { conflict, invalidParameter, notFound } from '../errors.ts';
 import { MS, mount, unmount } from '../linux/mount.ts';
 import { syncFilesystem } from '../linux/nodes.ts';
 import { log } from '../log.ts';
-import { type Database, transaction } from '../store/database.ts';
+import type { Database } from '../store/database.ts';
 import { chainIds, type Digest } from '../store/digest.ts';
 import { type DiffRow, LayerRepository, type SnapshotRow } from '../store/layers.ts';
 
@@ -14,6 +15,7 @@ import { tarLayer, tarMerged } from './export.ts';
 import type { ExtractLimits } from './extract.ts';
 import { copyAttributes, fillInitLayer } from './init-layer.ts';
 import { lookup } from './merged.ts';
+import { OutlineWriter, tarOfOutline } from './outline.ts';
 import { Trash } from './trash.ts';
 import { UnpackPool, type UnpackSource } from './unpack.ts';
 
@@ -22,6 +24,15 @@ export type { Change } from './changes.ts';
 /** A layer that is unpacked and verified but not yet durable nor known by its diff id. */
 export interface StagedLayer extends DiffRow {
   readonly path: string;
+}
+
+/** A snapshot's changes as a tar that isn't kept. */
+export interface OutlinedDiff {
+  readonly diffId: Digest;
+  /** Bytes of the tar. */
+  readonly tarSize: number;
+  /** A temporary file. */
+  readonly outline: string;
 }
 
 export interface SnapshotsOptions {
@@ -48,7 +59,6 @@ const OVERLAY_OPTIONS = 'index=off,redirect_dir=off,metacopy=off';
 export class Snapshots {
   readonly #base: string;
   readonly #layers: LayerRepository;
-  readonly #db: Database;
   readonly #pool: UnpackPool;
   readonly #trash: Trash;
   readonly #limits: ExtractLimits | undefined;
@@ -56,9 +66,9 @@ export class Snapshots {
 
   constructor(options: SnapshotsOptions) {
     this.#base = `${options.root}/snapshots`;
-    this.#db = options.db;
     this.#limits = options.limits;
-    for (const name of ['l', 'i', 'w', 'tmp']) mkdirSync(`${this.#base}/${name}`, { recursive: true, mode: 0o710 });
+    for (const name of ['l', 'o', 'i', 'w', 'tmp'])
+      mkdirSync(`${this.#base}/${name}`, { recursive: true, mode: 0o710 });
     this.#layers = new LayerRepository(options.db);
     this.#pool = new UnpackPool(options.parallel ?? availableParallelism() + FOLLOWERS);
     this.#trash = new Trash(`${this.#base}/trash`, this.#pool);
@@ -135,15 +145,19 @@ export class Snapshots {
    * Makes the writable layer of a snapshot that isn't mounted a layer like any other, on top of the snapshot's chain, and
    * forgets the snapshot. Synchronous; joins the caller's transaction. Not durable before a sync.
    */
-  adopt(key: string, diff: Omit<DiffRow, 'dir'>): Digest {
+  adopt(key: string, { diffId, outline }: OutlinedDiff, size: number): Digest {
     const { dir, chainId: parent } = this.#snapshot(key);
     const below = parent === undefined ? [] : this.#stack(parent).map(({ diffId }) => diffId);
-    const chainId = chainIds([...below, diff.diffId]).at(-1) as Digest;
-    const fresh = this.#layers.diff(diff.diffId) === undefined;
-    if (fresh) renameSync(`${this.#base}/w/${dir}/u`, `${this.#base}/l/${dir}`);
+    const chainId = chainIds([...below, diffId]).at(-1) as Digest;
+    const fresh = this.#layers.diff(diffId) === undefined;
+    if (fresh) {
+      renameSync(outline, `${this.#base}/o/${dir}`);
+      renameSync(`${this.#base}/w/${dir}/u`, `${this.#base}/l/${dir}`);
+    } else rmSync(outline);
     this.#layers.removeSnapshot(key);
     this.#trash.throwAway(`${this.#base}/w/${dir}`, false);
-    this.#layers.add(fresh ? [{ ...diff, dir }] : [], [{ chainId, parent, diffId: diff.diffId }]);
+    const rows = fresh ? [{ diffId, dir, size, entries: 0, outlined: true }] : [];
+    this.#layers.add(rows, [{ chainId, parent, diffId }]);
     return chainId;
   }
 
@@ -209,6 +223,7 @@ export class Snapshots {
 
   /**
    * Unpacks one layer under a temporary name; `commitLayers` makes it known, `discardLayer` removes it.
+   * An uncompressed source that is hashed elsewhere gets an outline.
    * @param options.sourceDigest of an uncompressed source that is hashed elsewhere: asked for once it is unpacked
    */
   async stageLayer(
@@ -225,20 +240,24 @@ export class Snapshots {
     mkdirSync(path, { mode: 0o755 });
     try {
       const { sourceDigest, ...rest } = options;
-      const hashed = sourceDigest === undefined ? source : { ...source, hashedElsewhere: true };
+      const hashed =
+        sourceDigest === undefined ? source : { ...source, hashedElsewhere: true, outline: outlineOf(path) };
       const unpacked = await this.#pool.unpack(hashed, path, { ...rest, limits: this.#limits });
       const diffId = unpacked.diffId || (await sourceDigest?.());
       if (!diffId || (options.diffId !== undefined && options.diffId !== diffId)) {
         throw invalidParameter(`layer diffID mismatch: expected ${options.diffId}, got ${diffId}`);
       }
-      return { diffId: diffId as Digest, dir, size: unpacked.size, entries: unpacked.entries, path };
+      const { size, entries, outlined } = unpacked;
+      return { diffId: diffId as Digest, dir, size, entries, outlined, path };
     } catch (error) {
+      rmSync(outlineOf(path), { force: true });
       this.#trash.throwAway(path, true);
       throw error;
     }
   }
 
   discardLayer(layer: StagedLayer): void {
+    rmSync(outlineOf(layer.path), { force: true });
     this.#trash.throwAway(layer.path, true);
   }
 
@@ -260,6 +279,7 @@ export class Snapshots {
         this.discardLayer(layer);
         continue;
       }
+      if (layer.outlined) renameSync(outlineOf(layer.path), `${this.#base}/o/${layer.dir}`);
       renameSync(layer.path, `${this.#base}/l/${layer.dir}`);
       fresh.push(layer);
     }
@@ -268,25 +288,6 @@ export class Snapshots {
       fresh.map(({ path: _path, ...row }) => row),
       chains.map((chainId, index) => ({ chainId, parent: chains[index - 1], diffId: diffIds[index] as Digest })),
     );
-  }
-
-  /** Unpacks and commits a single layer on top of `parent`. A layer that is there already is left as it is. */
-  async addLayer(
-    layer: { chainId: Digest; parent: Digest | undefined; diffId: Digest },
-    source: UnpackSource,
-    signal?: AbortSignal,
-  ): Promise<void> {
-    if (this.hasLayer(layer.chainId)) return;
-    const below = layer.parent === undefined ? [] : this.#stack(layer.parent).map(({ diffId }) => diffId);
-    const diffIds = [...below, layer.diffId];
-    if (chainIds(diffIds).at(-1) !== layer.chainId) throw systemError(`chain id ${layer.chainId} does not match`);
-    if (this.#layers.diff(layer.diffId)) {
-      this.commitLayers([], diffIds);
-      return;
-    }
-    const staged = await this.stageLayer(source, { diffId: layer.diffId, signal });
-    await this.sync();
-    transaction(this.#db, () => this.commitLayers([staged], diffIds));
   }
 
   /**
@@ -312,7 +313,10 @@ export class Snapshots {
       lostDiffs.map(({ diffId }) => diffId),
     );
     for (const dir of inits) this.#trash.throwAway(`${this.#base}/i/${dir}`, false);
-    for (const { dir } of lostDiffs) this.#trash.throwAway(`${this.#base}/l/${dir}`, true);
+    for (const { dir } of lostDiffs) {
+      rmSync(`${this.#base}/o/${dir}`, { force: true });
+      this.#trash.throwAway(`${this.#base}/l/${dir}`, true);
+    }
     return { chains: ordered, diffs: lostDiffs };
   }
 
@@ -334,6 +338,32 @@ export class Snapshots {
   /** The whole root of a snapshot as a tar (GET /containers/{id}/export). Works on a running container. */
   exportTar(key: string, signal: AbortSignal): AsyncIterable<Buffer> {
     return tarMerged([this.upperDir(key), ...this.lowerDirs(key)], signal);
+  }
+
+  /** Bytes of a layer's tar, made again from its folder; undefined when a blob holds them. */
+  layerTar(diffId: Digest, signal: AbortSignal): AsyncIterable<Buffer> | undefined {
+    const diff = this.#layers.diff(diffId);
+    if (!diff?.outlined) return undefined;
+    return tarOfOutline(`${this.#base}/o/${diff.dir}`, `${this.#base}/l/${diff.dir}`, signal);
+  }
+
+  /** Reads the changes of a snapshot that isn't mounted as diffTar does, and keeps only their digest and outline, for `adopt`. */
+  async outlineDiff(key: string, signal: AbortSignal): Promise<OutlinedDiff> {
+    const outline = outlineOf(`${this.#base}/tmp/${this.#nextDir++}`);
+    const writer = new OutlineWriter(outline);
+    try {
+      const hash = createHash('sha256');
+      let tarSize = 0;
+      for await (const chunk of tarLayer(this.upperDir(key), signal, writer)) {
+        hash.update(chunk);
+        tarSize += chunk.length;
+      }
+      writer.finish();
+      return { diffId: `sha256:${hash.digest('hex')}` as Digest, tarSize, outline };
+    } catch (error) {
+      writer.abort();
+      throw error;
+    }
   }
 
   /** Only the changes, whiteouts in OCI's form: what commit puts into a layer. */
@@ -392,6 +422,7 @@ export class Snapshots {
     const numbers = (rows: Iterable<{ readonly dir: number }>) => new Set([...rows].map(({ dir }) => dir));
     return [
       { folder: 'l', dirs: numbers(this.#layers.diffs()) },
+      { folder: 'o', dirs: numbers([...this.#layers.diffs()].filter(({ outlined }) => outlined)) },
       { folder: 'i', dirs: numbers(this.#layers.inits()) },
       { folder: 'w', dirs: numbers(this.#layers.snapshots()) },
     ];
@@ -413,6 +444,9 @@ export class Snapshots {
     return highest;
   }
 }
+
+/** Beside a layer's folder as long as that has its temporary name. */
+const outlineOf = (path: string): string => `${path}.outline`;
 
 function childrenFirst(chains: readonly { chainId: Digest; parent: Digest | undefined }[]): Digest[] {
   const children = new Map<Digest, Digest[]>();

@@ -59,5 +59,5 @@ async function run(job: UnpackJob | RemoveJob): Promise<void> {
 
 function remove(job: RemoveJob): Unpacked {
   for (const name of readdirSync(job.folder)) rmSync(`${job.folder}/${name}`, { recursive: true, force: true });
-  return { diffId: '', size: 0, entries: 0 };
+  return { diffId: '', size: 0, entries: 0, outlined: false };
 }

@@ -17,6 +17,8 @@ export interface UnpackSource {
   readonly follow?: SharedArrayBuffer;
   /** Whoever wrote the file verifies its digest: an uncompressed layer need not be hashed again. */
   readonly hashedElsewhere?: boolean;
+  /** Where to write the outline of an uncompressed tar (see outline.ts). */
+  readonly outline?: string;
 }
 
 interface Task {
@@ -60,8 +62,8 @@ export class UnpackPool {
   ): Promise<Unpacked> {
     const { signal, onProgress, limits } = options;
     if (signal?.aborted) return Promise.reject(cancelled());
-    const { path, size, follow, hashedElsewhere = false } = source;
-    const request = { source: path, follow, target, diffId: options.diffId, hashedElsewhere, limits };
+    const { path, size, follow, outline, hashedElsewhere = false } = source;
+    const request = { source: path, follow, target, diffId: options.diffId, hashedElsewhere, outline, limits };
     if (size !== undefined && size <= INLINE) {
       return unpackLayer(
         request,

@@ -26,6 +26,8 @@ export const layerSchema: Schema = {
        key TEXT PRIMARY KEY, dir INTEGER NOT NULL UNIQUE, chain_id TEXT REFERENCES layer_chains(chain_id)
      ) STRICT;
      CREATE INDEX snapshots_chain ON snapshots(chain_id);`,
+    // Whether there is an outline, with which the folder gives the layer's tar back.
+    'ALTER TABLE layer_diffs ADD COLUMN outlined INTEGER NOT NULL DEFAULT 0',
   ],
 };
 
@@ -35,6 +37,8 @@ export interface DiffRow {
   /** Bytes of regular files, counted while unpacking. */
   readonly size: number;
   readonly entries: number;
+  /** Its tar can be made again from its folder, so no blob holds it. */
+  readonly outlined: boolean;
 }
 
 export interface ChainRow {
@@ -55,6 +59,7 @@ const toDiff = (row: Row): DiffRow => ({
   dir: Number(row.dir),
   size: Number(row.size),
   entries: Number(row.entries),
+  outlined: row.outlined === 1,
 });
 const toChain = (row: Row): ChainRow => ({
   chainId: row.chain_id as Digest,
@@ -122,10 +127,12 @@ export class LayerRepository {
 
   /** Records new diffs and chains; what is there already stays as it is. Must run inside a transaction to be atomic. */
   add(diffs: readonly DiffRow[], chains: readonly ChainRow[]): void {
-    const insertDiff = this.#db.prepare('INSERT INTO layer_diffs VALUES (?, ?, ?, ?)');
+    const insertDiff = this.#db.prepare('INSERT INTO layer_diffs VALUES (?, ?, ?, ?, ?)');
     const insertChain = this.#db.prepare('INSERT INTO layer_chains VALUES (?, ?, ?)');
     transaction(this.#db, () => {
-      for (const diff of diffs) insertDiff.run(diff.diffId, diff.dir, diff.size, diff.entries);
+      for (const diff of diffs) {
+        insertDiff.run(diff.diffId, diff.dir, diff.size, diff.entries, diff.outlined ? 1 : 0);
+      }
       for (const chain of chains) {
         if (!this.#chains.has(chain.chainId)) insertChain.run(chain.chainId, chain.parent ?? null, chain.diffId);
       }

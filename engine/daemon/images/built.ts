@@ -1,4 +1,6 @@
-import { MEDIA_TYPE, type OciImageConfig } from '../../content/oci.ts';
+import { rmSync } from 'node:fs';
+
+import type { OciImageConfig } from '../../content/oci.ts';
 import { familiar, type ImageRef } from '../../content/reference.ts';
 import { type Digest, digestOf } from '../../store/digest.ts';
 import { type ImageStore, nameOf } from './image-store.ts';
@@ -21,8 +23,7 @@ export interface BuiltImage {
 const EMPTY_TAR = 1024;
 
 /**
- * Packs what was written into a snapshot and makes it a layer: the folder stays where the step wrote it, its tar is kept as
- * the layer's blob. Known but not durable: whoever keeps the layer syncs before telling anyone.
+ * Makes what was written into a snapshot a layer: the folder stays where the step wrote it, and an outline gives its tar. Known but not durable: whoever keeps the layer syncs before telling anyone.
  * @param onLayer called in the same synchronous step, so that no garbage collection can come between
  */
 export async function layerOfSnapshot(
@@ -31,23 +32,23 @@ export async function layerOfSnapshot(
   onLayer: (layer: BuiltLayer) => void,
   signal: AbortSignal,
 ): Promise<BuiltLayer | undefined> {
-  const blob = await store.blobs.ingest(store.snapshots.diffTar(snapshot, signal), { signal });
+  const diff = await store.snapshots.outlineDiff(snapshot, signal);
   try {
-    if (blob.size <= EMPTY_TAR) {
+    if (diff.tarSize <= EMPTY_TAR) {
       store.snapshots.remove(snapshot);
       return undefined;
     }
     const { size } = await store.snapshots.usage(snapshot);
     return store.atomically(() => {
-      const chainId = store.snapshots.adopt(snapshot, { diffId: blob.digest, size, entries: 0 });
-      store.blobs.commit(blob);
-      store.blobs.rows.addLayerBlob({ diffId: blob.digest, blob: blob.digest, mediaType: MEDIA_TYPE.ociLayer });
-      const layer = { diffId: blob.digest, chainId, size };
+      const { diffId } = diff;
+      const chainId = store.snapshots.adopt(snapshot, diff, size);
+      store.addOutlined(diffId, diff.tarSize);
+      const layer = { diffId, chainId, size };
       onLayer(layer);
       return layer;
     });
   } finally {
-    store.blobs.discard(blob);
+    rmSync(diff.outline, { force: true });
   }
 }
 

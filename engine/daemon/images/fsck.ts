@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
-import { createReadStream, existsSync, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
 
 import { parseImageConfig } from '../../content/documents.ts';
-import { chainIds, digestOf } from '../../store/digest.ts';
+import { messageOf } from '../../errors.ts';
+import { chainIds, type Digest, digestOf } from '../../store/digest.ts';
 
 import { chainOf, type ImageStore } from './image-store.ts';
 
@@ -11,21 +12,32 @@ import { chainOf, type ImageStore } from './image-store.ts';
  * none is a consistent store. Changes nothing.
  * @param deep reads every blob and compares its digest
  */
-export async function checkStore(store: ImageStore, deep: boolean, signal?: AbortSignal): Promise<string[]> {
+export async function checkStore(
+  store: ImageStore,
+  deep: boolean,
+  signal: AbortSignal = new AbortController().signal,
+): Promise<string[]> {
   const findings = [...checkImages(store), ...store.snapshots.check(), ...store.blobs.check()];
   for (const [digest, size] of store.blobs.rows.all()) {
-    const path = store.blobs.path(digest);
-    if (!existsSync(path)) continue;
-    const real = statSync(path).size;
-    if (real !== size) findings.push(`blob ${digest} has ${real} bytes, ${size} recorded`);
-    else if (deep) {
-      const hash = createHash('sha256');
-      for await (const chunk of createReadStream(path, { highWaterMark: 1024 * 1024, signal }))
-        hash.update(chunk as Buffer);
-      if (`sha256:${hash.digest('hex')}` !== digest) findings.push(`blob ${digest} has other content`);
-    }
+    const real = statSync(store.blobs.path(digest), { throwIfNoEntry: false })?.size;
+    if (real !== undefined && real !== size) findings.push(`blob ${digest} has ${real} bytes, ${size} recorded`);
+    else if (deep) findings.push(...(await checkContent(store, digest, signal)));
   }
   return findings;
+}
+
+/** A missing one was found before. */
+async function checkContent(store: ImageStore, digest: Digest, signal: AbortSignal): Promise<string[]> {
+  const hash = createHash('sha256');
+  try {
+    for await (const chunk of store.blobs.stream(digest, signal)) hash.update(chunk);
+  } catch (error) {
+    if (signal.aborted) throw error;
+    return (error as NodeJS.ErrnoException).code === 'ENOENT'
+      ? []
+      : [`blob ${digest} can't be read: ${messageOf(error)}`];
+  }
+  return `sha256:${hash.digest('hex')}` === digest ? [] : [`blob ${digest} has other content`];
 }
 
 function checkImages(store: ImageStore): string[] {

@@ -1,6 +1,6 @@
 import { Blobs } from '../../content/blobs.ts';
 import { parseImageConfig } from '../../content/documents.ts';
-import type { Platform } from '../../content/oci.ts';
+import { MEDIA_TYPE, type Platform } from '../../content/oci.ts';
 import { hostPlatform } from '../../content/platform.ts';
 import {
   familiar,
@@ -55,8 +55,8 @@ export class ImageStore {
     this.#emit = options.events;
     this.#retained = options.retained ?? (() => []);
     this.rows = new ImageRepository(options.db);
-    this.blobs = new Blobs(options);
     this.snapshots = options.snapshots;
+    this.blobs = new Blobs({ ...options, assembled: (digest, signal) => this.snapshots.layerTar(digest, signal) });
     this.users = options.users;
     this.settings = options.settings ?? {};
     this.platform = options.platform ?? hostPlatform();
@@ -67,6 +67,16 @@ export class ImageStore {
   /** A staged layer of one operation alone, held. */
   shareLayer(layer: StagedLayer): Shared<StagedLayer> {
     return new Shared(layer, (value) => this.snapshots.discardLayer(value)).hold();
+  }
+
+  /**
+   * Enters the tar of a layer as a blob that its folder gives back, if the layer is one of those. Joins the caller's
+   * transaction.
+   */
+  addOutlined(diffId: Digest, tarSize: number): void {
+    if (!this.snapshots.diff(diffId)?.outlined) return;
+    this.blobs.rows.add(diffId, tarSize);
+    this.blobs.rows.addLayerBlob({ diffId, blob: diffId, mediaType: MEDIA_TYPE.ociLayer });
   }
 
   intake(): Intake {
@@ -173,7 +183,8 @@ export class ImageStore {
       const layerBlobs = this.blobs.rows.allLayerBlobs();
       for (const { diffId, blob } of layerBlobs) if (this.snapshots.diff(diffId)) kept.add(blob);
       for (const [digest] of this.blobs.rows.all()) if (!kept.has(digest)) removed.push(digest);
-      const bytes = this.blobs.remove(removed) + diffs.reduce((sum, diff) => sum + diff.size, 0);
+      const outlined = new Set(diffs.flatMap((diff) => (diff.outlined ? diff.diffId : [])));
+      const bytes = this.blobs.remove(removed, outlined) + diffs.reduce((sum, diff) => sum + diff.size, 0);
       return { chains, bytes };
     });
     this.blobs.unlink(removed);

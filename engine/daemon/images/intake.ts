@@ -110,10 +110,13 @@ export class Intake implements AsyncDisposable {
    */
   async commit(images: readonly NewImage[], names: (now: number) => void = () => undefined): Promise<void> {
     const store = this.#store;
+    const dropped = this.#dropOutlined();
     if (this.#blobs.size > 0 || this.#layers.size > 0) await store.snapshots.sync();
     store.atomically(() => {
-      for (const blob of this.#blobs.values()) store.blobs.commit('value' in blob ? blob.value : blob);
-      for (const image of images) this.#commitImage(image);
+      for (const [digest, blob] of this.#blobs) {
+        if (!dropped.has(digest)) store.blobs.commit('value' in blob ? blob.value : blob);
+      }
+      for (const image of images) this.#commitImage(image, dropped);
       names(Date.now());
     });
   }
@@ -134,11 +137,29 @@ export class Intake implements AsyncDisposable {
     });
   }
 
-  #commitImage(image: NewImage): void {
+  /** Tars that their layers will give back don't stay, and needn't reach the disk: they go before the sync. */
+  #dropOutlined(): ReadonlyMap<Digest, number> {
+    const dropped = new Map<Digest, number>();
+    for (const [diffId, { value: layer }] of this.#layers) {
+      const blob = this.#blobs.get(diffId);
+      const mine = blob !== undefined && !('value' in blob) && layer.outlined;
+      if (!mine || this.#store.snapshots.diff(diffId) || this.#store.blobs.has(diffId)) continue;
+      this.#store.blobs.discard(blob);
+      dropped.set(diffId, blob.size);
+    }
+    return dropped;
+  }
+
+  #commitImage(image: NewImage, dropped: ReadonlyMap<Digest, number>): void {
     const { rows, blobs, snapshots } = this.#store;
     const staged = new Set(image.diffIds.flatMap((diffId) => this.#layers.get(diffId)?.value ?? []));
     snapshots.commitLayers([...staged], image.diffIds);
-    for (const layerBlob of image.layerBlobs) blobs.rows.addLayerBlob(layerBlob);
+    for (const layerBlob of image.layerBlobs) {
+      const size = dropped.get(layerBlob.blob);
+      // Where another operation was faster, its blob of the layer stays the one.
+      if (size === undefined) blobs.rows.addLayerBlob(layerBlob);
+      else this.#store.addOutlined(layerBlob.diffId, size);
+    }
     const chainId = chainOf(image.diffIds);
     rows.add({
       id: image.id,

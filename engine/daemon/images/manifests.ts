@@ -3,7 +3,7 @@ import { availableParallelism } from 'node:os';
 import { parseDocument } from '../../content/documents.ts';
 import { type Descriptor, type Manifest, MEDIA_TYPE } from '../../content/oci.ts';
 import { systemError } from '../../errors.ts';
-import { gzipFile } from '../../snapshots/gzip.ts';
+import { gzip } from '../../snapshots/gzip.ts';
 import type { LayerBlob } from '../../store/blobs.ts';
 import type { Digest } from '../../store/digest.ts';
 
@@ -87,7 +87,7 @@ export async function compressLayer(
   layer: LayerBlob,
   signal: AbortSignal,
 ): Promise<LayerBlob> {
-  const source = gzipFile(store.blobs.path(layer.blob), availableParallelism());
+  const source = gzip(store.blobs.stream(layer.blob, signal), availableParallelism());
   const blob = intake.takeBlob(await store.blobs.ingest(source, { signal }));
   return { diffId: layer.diffId, blob: blob.digest, mediaType: MEDIA_TYPE.dockerLayerGzip };
 }
