@@ -5,6 +5,8 @@ export interface KeyRule {
   /** For the error: "a list of strings". */
   readonly expected: string;
   accepts(value: unknown): boolean;
+  /** All that it accepts, when that is a short list. */
+  readonly values?: readonly unknown[];
   /** Taken over by a reload (SIGHUP); anything else needs a restart. The list is Docker's. */
   readonly live?: true;
 }
@@ -31,12 +33,14 @@ const rule = (expected: string, accepts: Accepts): KeyRule => ({ expected, accep
 const live = (base: KeyRule): KeyRule => ({ ...base, live: true });
 
 const text = rule('a string', isString);
-const bool = rule('true or false', (value) => typeof value === 'boolean');
+const bool: KeyRule = { ...rule('true or false', (value) => typeof value === 'boolean'), values: [true, false] };
 const texts = rule('a list of strings', listOf(isString));
 const count = rule('a whole number from 0', (value) => Number.isSafeInteger(value) && Number(value) >= 0);
 const path = rule('an absolute path', (value) => isString(value) && String(value).startsWith('/'));
-const oneOf = (...words: readonly string[]): KeyRule =>
-  rule(`one of ${words.map((word) => JSON.stringify(word)).join(', ')}`, (value) => words.includes(String(value)));
+const oneOf = (...words: readonly string[]): KeyRule => ({
+  ...rule(`one of ${words.map((word) => JSON.stringify(word)).join(', ')}`, (value) => words.includes(String(value))),
+  values: words,
+});
 const address = rule('an IP address', (value) => isString(value) && isIP(String(value)) !== 0);
 const addresses = rule('a list of IP addresses', listOf(address.accepts));
 const isCidr: Accepts = (value) => {
@@ -163,6 +167,17 @@ const UNSUPPORTED: Readonly<Record<string, string>> = {
   'storage-opts': 'layers are kept for overlayfs without options',
   'userns-remap': 'user namespaces are not remapped',
 };
+
+/** The keys for whoever edits the file, those with one possible value included. */
+export function describeKeys(): { key: string; expected: string; live: boolean; values: unknown[] }[] {
+  const fixed = Object.entries(FIXED).map(([key, [value, reason]]) => {
+    return { key, expected: `only ${JSON.stringify(value)}: ${reason}`, live: true, values: [value] };
+  });
+  const free = Object.entries(KEYS).map(([key, { expected, live, values }]) => {
+    return { key, expected, live: live === true, values: [...(values ?? [])] };
+  });
+  return [...free, ...fixed].sort((a, b) => a.key.localeCompare(b.key));
+}
 
 /** What is wrong with one key's value, in words for whoever edits the file; undefined: nothing. */
 export function problemOf(key: string, value: unknown): string | undefined {

@@ -1,5 +1,6 @@
 import type { BuildsContract } from './builds.ts';
 import type { ContainersContract } from './containers.ts';
+import type { DaemonContract } from './daemon.ts';
 import type { EngineInfo, EngineNews } from './engine.ts';
 import type { HostContract } from './host.ts';
 import type { ImagesContract } from './images.ts';
@@ -72,6 +73,7 @@ export interface Contract {
     ping(): Promise<number>;
     news(): AsyncIterable<EngineNews>;
   };
+  daemon: DaemonContract;
   containers: ContainersContract;
   images: ImagesContract;
   volumes: VolumesContract;

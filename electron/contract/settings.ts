@@ -1,5 +1,5 @@
 /** What a change of a setting takes to come into force. */
-export type Effect = 'live' | 'restarts-machine';
+export type Effect = 'live' | 'restarts-engine' | 'restarts-machine';
 
 export interface Settings {
   /** 0: chosen from the host */

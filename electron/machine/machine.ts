@@ -184,6 +184,7 @@ class QemuMachine implements Machine {
       hostKey: session.hostKey,
       engineSocket: '/run/skiff/docker.sock',
       hostChannelSocket: '/run/skiff/host.sock',
+      configCommand: '/usr/lib/skiff/engine-config',
     };
   }
 

@@ -94,6 +94,8 @@ export interface SshEndpoint {
   engineSocket: string;
   /** where the engine looks for the reverse channel: the tunnel asks sshd to listen here */
   hostChannelSocket: string;
+  /** the program in the guest that reads and writes what the engine is configured with */
+  configCommand: string;
 }
 
 /** A forwarded port. `hostIp` '' or '0.0.0.0' is every IPv4 address of the host. */

@@ -12,6 +12,7 @@ import { dockerHost, engineSocketPath } from '../tunnel/socket-path.ts';
 import { openTunnel } from '../tunnel/tunnel.ts';
 import type { Tunnel } from '../tunnel/types.ts';
 import { buildsServices } from './builds-service.ts';
+import { daemonServices } from './daemon/daemon-service.ts';
 import { diagnose } from './diagnose.ts';
 import { troubleshootServices } from './diagnostics/checks.ts';
 import { DockerContext } from './docker-context.ts';
@@ -97,6 +98,7 @@ export class App {
       builds: buildsServices(this.#engine, this.#tasks),
       tasks: this.#tasks.services(),
       host: hostServices(),
+      daemon: daemonServices({ machine, tunnel, engineState: () => this.#engine.state }),
     };
   }
 

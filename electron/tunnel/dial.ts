@@ -1,7 +1,7 @@
 import { connect, type Socket } from 'node:net';
 import ssh2, { type Client, type ClientChannel } from 'ssh2';
 import type { SshEndpoint } from '../machine/types.ts';
-import { TunnelError } from './types.ts';
+import { type GuestOutcome, TunnelError } from './types.ts';
 
 /** One live SSH connection to the guest. */
 export interface SshConnection {
@@ -9,6 +9,8 @@ export interface SshConnection {
   readonly closed: Promise<string>;
   /** Opens a channel to a unix socket in the guest. Throws OpenFailure. */
   open(guestSocket: string): Promise<ClientChannel>;
+  /** Runs a command to its end. Throws TunnelError 'unreachable' when the connection goes meanwhile. */
+  run(command: string, input: string): Promise<GuestOutcome>;
   end(): void;
 }
 
@@ -121,6 +123,7 @@ function connection(client: Client, socket: Socket): SshConnection {
   return {
     closed,
     open: (guestSocket) => openChannel(client, opening, guestSocket),
+    run: (command, input) => runCommand(client, closed, command, input),
     end: () => client.destroy(),
   };
 }
@@ -159,6 +162,26 @@ function openChannel(client: Client, opening: Opening, guestSocket: string): Pro
     } catch (error) {
       lost((error as Error).message);
     }
+  });
+}
+
+function runCommand(client: Client, closed: Promise<string>, command: string, input: string): Promise<GuestOutcome> {
+  return new Promise((done, fail) => {
+    const lost = (reason: string) =>
+      fail(new TunnelError('unreachable', `the machine did not run a command: ${reason}`));
+    void closed.then(lost);
+    client.exec(command, (error, channel) => {
+      if (error) return lost(error.message);
+      const said = { stdout: '', stderr: '' };
+      channel.setEncoding('utf8').on('data', (text: string) => (said.stdout += text));
+      channel.stderr.setEncoding('utf8').on('data', (text: string) => (said.stderr += text));
+      let status = 255;
+      channel.on('exit', (code: number | null) => (status = code ?? 255));
+      channel.on('close', () => done({ status, ...said }));
+      // A command that has ended reads nothing any more.
+      channel.on('error', () => {});
+      channel.end(input);
+    });
   });
 }
 

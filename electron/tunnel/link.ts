@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { ClientChannel } from 'ssh2';
 import type { MachineState, SshEndpoint } from '../machine/types.ts';
 import { dial, OpenFailure, type SshConnection } from './dial.ts';
-import { TunnelError, type TunnelMachine, type TunnelState } from './types.ts';
+import { type GuestOutcome, TunnelError, type TunnelMachine, type TunnelState } from './types.ts';
 
 const FIRST_RETRY_MS = 100;
 const LONGEST_RETRY_MS = 2_000;
@@ -49,6 +49,12 @@ export class SshLink {
         this.#retire(connection, error.message);
       }
     }
+  }
+
+  /** See Tunnel.run. */
+  async run(command: string, input: string, signal?: AbortSignal): Promise<GuestOutcome> {
+    const connection = await this.#connected(signal);
+    return connection.run(command, input);
   }
 
   /** See Tunnel.check. */

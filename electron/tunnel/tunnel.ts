@@ -6,7 +6,14 @@ import { SshLink } from './link.ts';
 import { listenLocally } from './listen.ts';
 import { refuse } from './refusal.ts';
 import { splice } from './splice.ts';
-import { type Tunnel, TunnelError, type TunnelMachine, type TunnelOptions, type TunnelState } from './types.ts';
+import {
+  type GuestOutcome,
+  type Tunnel,
+  TunnelError,
+  type TunnelMachine,
+  type TunnelOptions,
+  type TunnelState,
+} from './types.ts';
 
 const PATIENCE_MS = 60_000;
 /** The few connections that one `docker` command makes share the verdict of one failed start. */
@@ -54,6 +61,10 @@ class LocalTunnel implements Tunnel {
 
   channel(guestSocket: string, signal?: AbortSignal): Promise<ClientChannel> {
     return this.#link.channel(guestSocket, signal);
+  }
+
+  run(command: string, input: string, signal?: AbortSignal): Promise<GuestOutcome> {
+    return this.#link.run(command, input, signal);
   }
 
   check(timeoutMs: number): Promise<void> {

@@ -60,6 +60,13 @@ export interface TunnelOptions {
   patienceMs?: number;
 }
 
+/** How a command in the guest ended, and what it wrote. */
+export interface GuestOutcome {
+  status: number;
+  stdout: string;
+  stderr: string;
+}
+
 export interface Tunnel {
   readonly state: TunnelState;
   readonly socketPath: string;
@@ -71,6 +78,11 @@ export interface Tunnel {
    * Throws TunnelError 'unreachable' when nobody listens there, 'closed', or the signal's reason.
    */
   channel(guestSocket: string, signal?: AbortSignal): Promise<ClientChannel>;
+  /**
+   * Runs a command in the guest with `input` to read, and resolves when it has ended. Waits as `channel` does. Throws TunnelError
+   * 'unreachable' when the connection ends meanwhile.
+   */
+  run(command: string, input: string, signal?: AbortSignal): Promise<GuestOutcome>;
   /**
    * Is the connection alive? For the moment after the computer slept: asks the guest, and dials anew at once when it does
    * not answer within `timeoutMs`, instead of waiting for keepalive to notice.

@@ -89,6 +89,7 @@ export class Sshd {
       hostKey: publicKey(readFileSync(join(this.#dir, 'host'))),
       engineSocket,
       hostChannelSocket: join(this.#dir, 'host.sock'),
+      configCommand: 'false',
     };
   }
 }

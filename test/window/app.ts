@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { SshEndpoint } from '../../electron/machine/types.ts';
 import type { App } from '../../electron/services/app.ts';
 import { openHost } from '../../electron/services/host.ts';
 import { webShell } from '../../electron/web/shell.ts';
@@ -24,12 +25,15 @@ export interface TestApp {
 /** The real engine's socket, when the tests are to run on one. */
 export const ENGINE_SOCKET: string | undefined = process.env.SKIFF_TEST_ENGINE;
 
-export async function openTestApp(engineSocket: string | undefined = ENGINE_SOCKET): Promise<TestApp> {
+export async function openTestApp(
+  engineSocket: string | undefined = ENGINE_SOCKET,
+  guest: Partial<SshEndpoint> = {},
+): Promise<TestApp> {
   const home = mkdtempSync(join(tmpdir(), 'skiff-window-'));
   const fake = engineSocket ? undefined : await FakeEngine.open(join(home, 'engine.sock'));
   const sshd = new Sshd(join(home, 'sshd'));
   await sshd.start();
-  const machine = new WindowMachine(() => sshd.endpoint(engineSocket ?? join(home, 'engine.sock')));
+  const machine = new WindowMachine(() => ({ ...sshd.endpoint(engineSocket ?? join(home, 'engine.sock')), ...guest }));
   const web = webShell();
   // The app's own socket listens as well: the desktop shell and the command join this app.
   const host = await openHost({ home, version: '0.1.0', machine: () => machine, openWeb: web.openWeb });

@@ -3,6 +3,7 @@ import { sshdMissing } from '../tunnel/sshd.ts';
 import { openTestApp, type TestApp } from './app.ts';
 import { browserMissing, openBrowser, type TestBrowser } from './browser.ts';
 import { built } from './built.ts';
+import { EngineGuest } from './engine-guest.ts';
 
 /** Why pages over the real engine can't be tested here. */
 export function engineMissing(): string | undefined {
@@ -20,8 +21,9 @@ export interface EngineWindow extends AsyncDisposable {
 export async function openEngineWindow(options: Parameters<typeof openBrowser>[0] = {}): Promise<EngineWindow> {
   await built();
   const bed = new Testbed();
-  await bed.start();
-  const app = await openTestApp(bed.socket);
+  const guest = new EngineGuest(bed);
+  await guest.start();
+  const app = await openTestApp(bed.socket, { configCommand: guest.command });
   const browser = await openBrowser(options);
   await browser.page.goto(await app.link());
   await browser.page.locator('[data-light=engine]').getByText('ready').waitFor({ timeout: 30_000 });
@@ -32,6 +34,7 @@ export async function openEngineWindow(options: Parameters<typeof openBrowser>[0
     async [Symbol.asyncDispose]() {
       await browser.close();
       await app.close();
+      await guest.close();
       const left = (await bed.ok('ps', '-aq')).split('\n').filter(Boolean);
       if (left.length > 0) await bed.ok('rm', '-f', ...left);
       await bed[Symbol.asyncDispose]();

@@ -1,0 +1,32 @@
+import { computed, shallowRef, watch } from 'vue';
+import type { DaemonFile } from '../../../../electron/contract/daemon.ts';
+import { link } from '../../../link/link.ts';
+import { useAppStore } from '../../../stores/app.ts';
+
+const file = shallowRef<DaemonFile>();
+
+/** What the engine is configured with, for the settings that lie in it. It can be read while the machine runs. */
+export function useDaemonFile() {
+  const app = useAppStore();
+  const up = computed(
+    () => app.link === 'open' && (app.machine?.kind === 'running' || app.machine?.kind === 'degraded'),
+  );
+
+  async function load(): Promise<void> {
+    file.value = await link.client.daemon.read().catch(() => undefined);
+  }
+  watch(up, (now) => now && void load(), { immediate: true });
+
+  /** One key of it, saved as the editor saves the whole. Throws AppError. */
+  async function setKey(key: string, value: unknown): Promise<void> {
+    const now = JSON.parse(file.value?.text || '{}') as Record<string, unknown>;
+    const { [key]: _, ...others } = now;
+    const next = value === undefined ? others : { ...now, [key]: value };
+    try {
+      await link.client.daemon.save(`${JSON.stringify(next, undefined, 2)}\n`);
+    } finally {
+      await load();
+    }
+  }
+  return { file, load, up, setKey };
+}

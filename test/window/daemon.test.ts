@@ -1,0 +1,90 @@
+import type { Page } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { seriousViolations } from './axe.ts';
+import { type EngineWindow, engineMissing, openEngineWindow } from './engine.ts';
+
+const skip = engineMissing();
+const LIMIT = 60_000;
+
+describe.skipIf(skip)(
+  `the engine's configuration in the window${skip ? `, skipped: ${skip}` : ''}`,
+  { timeout: 120_000 },
+  () => {
+    let open: EngineWindow;
+    let page: Page;
+    const file = async () => (await open.bed.docker(['info', '-f', '{{json .}}'])).stdout;
+    const info = async () => JSON.parse((await file()) || '{}') as { Debug?: boolean; Labels?: string[] };
+    const editor = () => page.locator('.cm-content');
+    const button = (name: string) => page.getByRole('button', { name, exact: true });
+    async function write(text: string): Promise<void> {
+      await editor().click();
+      await page.keyboard.press('Control+a');
+      await page.keyboard.insertText(text);
+    }
+    const effectOf = (key: string) =>
+      page.getByRole('list', { name: 'What changes' }).getByRole('listitem').filter({ hasText: key });
+
+    beforeAll(async () => {
+      open = await openEngineWindow({ width: 1280, height: 900 });
+      page = open.browser.page;
+      page.setDefaultTimeout(LIMIT);
+      await page.goto(`${new URL(page.url()).origin}/#/settings`);
+      await editor().waitFor();
+    }, 120_000);
+    afterAll(() => open?.[Symbol.asyncDispose]());
+
+    test('what is wrong is said where it stands, and can not be saved', async () => {
+      await write('{ "debug": "loud", "no-such-key": 1 }');
+      await page.getByText('debug: expected true or false, not "loud"').first().waitFor();
+      await page.getByText('no-such-key: the engine has no such key').first().waitFor();
+      await vi.waitFor(async () => expect(await page.locator('.cm-lintRange-error').count()).toBe(2));
+      expect(await page.getByRole('button', { name: /^Save/ }).isDisabled()).toBe(true);
+    });
+
+    test('keys and values are completed', async () => {
+      await write('{ ');
+      await page.keyboard.type('"live-r');
+      await page.getByRole('option', { name: '"live-restore"' }).click();
+      await page.keyboard.type('fal');
+      await page.getByRole('option', { name: 'false' }).click();
+      await page.keyboard.press('End');
+      await vi.waitFor(async () => expect(await editor().textContent()).toMatch(/"live-restore": false/));
+    });
+
+    test('a key that the engine takes over at once is live, and leaves it running', async () => {
+      const { pid } = open.bed;
+      await write('{ "debug": true }');
+      await effectOf('debug').locator('[data-effect=live]').waitFor();
+      await button('Save').click();
+      await page.getByText('Saved, and the engine uses it.').waitFor();
+      await vi.waitFor(async () => expect((await info()).Debug).toBe(true), { timeout: LIMIT });
+      expect(open.bed.pid).toBe(pid);
+    });
+
+    test('one that needs a restart says so before it is saved, and the engine restarts with it', async () => {
+      const { pid } = open.bed;
+      await write('{ "debug": true, "init": true, "labels": ["team=web"] }');
+      await effectOf('init').locator('[data-effect=restarts-engine]').waitFor();
+      await effectOf('labels').locator('[data-effect=live]').waitFor();
+      expect(await seriousViolations(page)).toEqual([]);
+      await button('Save and restart the engine').click();
+      await page.getByText('Saved, and the engine uses it.').waitFor();
+      expect(open.bed.pid).not.toBe(pid);
+      expect((await info()).Labels).toEqual(['team=web']);
+    });
+
+    test('the last file that worked is put back when the engine does not start with a new one', async () => {
+      // It is a good address, but none of this machine's.
+      await write('{ "hosts": ["tcp://198.51.100.7:2375"], "allow-insecure-tcp": true }');
+      await button('Save and restart the engine').click();
+      await page.getByText('The last one that worked was put back.').waitFor();
+      expect((await info()).Labels).toEqual(['team=web']);
+      await button('Discard').click();
+      await vi.waitFor(async () => expect(await editor().textContent()).toMatch(/labels/));
+      await button('Show the refused one').click();
+      await vi.waitFor(async () => expect(await editor().textContent()).toMatch(/198[.]51[.]100[.]7/));
+    });
+
+    test('complains about nothing', () => expect(open.browser.complaints).toEqual([]));
+  },
+);
