@@ -168,7 +168,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
     ports,
     sandboxes,
     events,
-    folders: new HostFolders(options.hostFolders),
+    folders: new HostFolders(options.hostFolders, host),
     settings: {
       dataRoot,
       hostGatewayIp: options.hostGatewayIp,

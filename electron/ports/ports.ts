@@ -1,6 +1,7 @@
 import type { Duplex } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Port } from '../contract/protocol.ts';
+import { FolderWatch } from '../folders/folder-watch.ts';
 import { type ExposedPort, type Machine, MachineError } from '../machine/types.ts';
 import { linePort } from '../rpc/lines.ts';
 import type { Tunnel } from '../tunnel/types.ts';
@@ -10,7 +11,7 @@ import type { EnginePort, FromEngine, ToEngine } from './types.ts';
 export type PortsMachine = Pick<Machine, 'expose' | 'unexpose' | 'exposed' | 'endpoint'>;
 
 /**
- * Does what the engine says about the host's ports. The engine owns the truth: at every connection it says all of them, and
+ * Does what the engine says about the host's ports, and watches the folders it names. The engine owns the truth: at every connection it says all of them, and
  * the forwards are made equal to that; then it asks for each change and waits for the answer before a container starts.
  */
 export class PortKeeper {
@@ -58,18 +59,24 @@ export class PortKeeper {
     const port: Port<ToEngine, FromEngine> = linePort(channel);
     const end = () => port.close();
     signal.addEventListener('abort', end, { once: true });
+    const folders = new FolderWatch((changes) => port.send({ changes }), this.#log);
     port.onMessage((message) => {
+      if (message.op === 'watch') {
+        void folders.follow(message.paths).then((watched) => port.send({ id: message.id, ok: true, folders: watched }));
+        return;
+      }
       this.#last = this.#last.then(() => this.#handle(message, port)).catch((error) => this.#log(String(error)));
     });
     return new Promise((done) => {
       port.onClose(() => {
         signal.removeEventListener('abort', end);
+        folders.close();
         done();
       });
     });
   }
 
-  async #handle(message: FromEngine, port: Port<ToEngine, FromEngine>): Promise<void> {
+  async #handle(message: Exclude<FromEngine, { op: 'watch' }>, port: Port<ToEngine, FromEngine>): Promise<void> {
     if (message.op === 'sync') return this.#sync(message.ports);
     const { id, op } = message;
     try {

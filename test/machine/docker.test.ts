@@ -100,6 +100,38 @@ describe.skipIf(!canBoot)('docker through the local socket into the real VM (ski
     expect(statSync(join(folder, 'new/deep')).isDirectory()).toBe(true);
   });
 
+  test('changes in a shared folder wake watchers in a container: new content, new and removed files', async () => {
+    const work = join(folder, 'watched');
+    mkdirSync(join(work, 'src'), { recursive: true });
+    writeFileSync(join(work, 'src/file'), 'one');
+    // The machine's own Node, as the image has none.
+    const node = [
+      '-v',
+      '/usr:/usr:ro',
+      '-v',
+      '/usr/lib:/lib:ro',
+      '-v',
+      '/usr/lib64:/lib64:ro',
+      'skiff/welcome',
+      'node',
+    ];
+    const program =
+      "for (const d of ['/app', '/app/src']) require('fs').watch(d, (type, name) => console.log(d, type, name)); console.log('watching')";
+    await docker('run', '-d', '--name', 'watching', '-v', `${work}:/app`, ...node, '-e', program);
+    const logs = async () => (await docker('logs', 'watching')).stdout;
+    const seen = (line: string) => expect.poll(logs, { timeout: 60_000, interval: 500 }).toContain(line);
+    await seen('watching\n');
+    writeFileSync(join(work, 'src/file'), 'two');
+    await seen('/app/src change file\n');
+    writeFileSync(join(work, 'src/new'), '');
+    await seen('/app/src change new\n');
+    rmSync(join(work, 'src'), { recursive: true });
+    // Of what has gone its folder is told, where a watcher looks.
+    await seen('/app rename app\n');
+    expect((await docker('exec', 'watching', 'ls', '/app')).stdout).toBe('');
+    await docker('rm', '-f', 'watching');
+  });
+
   test('a folder that is not shared is refused, with the setting to change', async () => {
     const run = await docker('run', '--rm', '-v', '/opt/not-shared:/app', 'skiff/welcome', 'true');
     expect(run.code).toBe(125);

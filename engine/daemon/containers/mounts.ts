@@ -7,7 +7,7 @@ import { resolveInRoot } from '../../runtime/rootfs.ts';
 import type { OciMount } from '../../runtime/spec.ts';
 import type { Images } from '../images/images.ts';
 import type { Volumes } from '../volumes/volumes.ts';
-import type { HostFolders } from './host-folders.ts';
+import { type HostFolders, isWindowsPath } from './host-folders.ts';
 import type { MountPoint } from './record.ts';
 import type { ContainerRegistry } from './registry.ts';
 
@@ -37,12 +37,16 @@ function modeWords(mode: string): string[] {
 
 /** `-v source:target[:options]` (HostConfig.Binds). A source that isn't a path is a volume's name. */
 function parseBind(text: string, volumes: Volumes, driver: string): MountPoint {
-  const parts = text.split(':');
+  // A drive's colon is none that separates.
+  const parts = text
+    .replace(/^([a-z]):(?=[\\/])/i, '$1\0')
+    .split(':')
+    .map((part) => part.replace('\0', ':'));
   const invalid = (reason: string) => invalidParameter(`invalid volume specification: '${text}'${reason}`);
   if (parts.length < 2 || parts.length > 3 || parts.some((part) => part === '')) throw invalid('');
   const [source = '', target = '', mode = ''] = parts;
   const words = modeWords(mode);
-  const type = isAbsolute(source) ? 'bind' : 'volume';
+  const type = isAbsolute(source) || isWindowsPath(source) ? 'bind' : 'volume';
   const config = (reason: string) => invalid(`: invalid mount config for type "${type}": ${reason}`);
   if (!isAbsolute(target)) throw config(`invalid mount path: '${target}' mount path must be absolute`);
   if (cleanTarget(target) === '/') throw invalid(": invalid specification: destination can't be '/'");
@@ -116,7 +120,9 @@ function bindMount(request: MountRequest, folders: HostFolders) {
   const source = request.Source ?? '';
   const options = request.BindOptions ?? {};
   if (!source) throw bad(type, 'field Source must not be empty');
-  if (!isAbsolute(source)) throw bad(type, `invalid mount path: '${source}' mount path must be absolute`);
+  if (!isAbsolute(source) && !isWindowsPath(source)) {
+    throw bad(type, `invalid mount path: '${source}' mount path must be absolute`);
+  }
   const propagation = options.Propagation || 'rprivate';
   if (!PROPAGATIONS.includes(propagation)) throw bad(type, `invalid propagation mode: ${propagation}`);
   const { ReadOnlyNonRecursive = false, ReadOnlyForceRecursive = false } = options;

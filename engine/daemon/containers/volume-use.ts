@@ -7,6 +7,7 @@ import { type ContainerRecord, isRunning, type MountPoint } from './record.ts';
 
 type Parts = Pick<ContainerParts, 'volumes' | 'registry'>;
 type ImageParts = Pick<ContainerParts, 'images' | 'snapshots' | 'runtime'>;
+type FolderParts = Pick<ContainerParts, 'folders'>;
 
 const namesOf = (record: ContainerRecord): string[] =>
   record.mounts.flatMap(({ type, name }) => (type === 'volume' && name ? name : []));
@@ -16,7 +17,10 @@ const namesOf = (record: ContainerRecord): string[] =>
  * read-only in its bundle, which goes with the run. All, or none.
  * @returns its mounts with the places where they are now
  */
-export async function acquireVolumes(parts: Parts & ImageParts, record: ContainerRecord): Promise<MountPoint[]> {
+export async function acquireVolumes(
+  parts: Parts & ImageParts & FolderParts,
+  record: ContainerRecord,
+): Promise<MountPoint[]> {
   const mounts: MountPoint[] = [];
   try {
     for (const mount of record.mounts) {
@@ -27,6 +31,7 @@ export async function acquireVolumes(parts: Parts & ImageParts, record: Containe
       const known = mount.type === 'volume' && mount.name && parts.volumes.has(mount.name) ? mount.name : undefined;
       mounts.push(known ? { ...mount, source: await parts.volumes.acquire(known, record.id, mount) } : mount);
     }
+    await parts.folders.use(record.id, bindsOf(record));
     return mounts;
   } catch (error) {
     await releaseVolumes(parts, record);
@@ -57,7 +62,8 @@ export async function preparePluginVolumes(parts: Pick<ContainerParts, 'volumes'
 }
 
 /** The container has ended: what it was the last to use is unmounted. Never throws. */
-export async function releaseVolumes(parts: Parts, record: ContainerRecord): Promise<void> {
+export async function releaseVolumes(parts: Parts & FolderParts, record: ContainerRecord): Promise<void> {
+  parts.folders.leave(record.id);
   for (const name of namesOf(record)) {
     await parts.volumes
       .release(name, record.id)
@@ -65,10 +71,14 @@ export async function releaseVolumes(parts: Parts, record: ContainerRecord): Pro
   }
 }
 
-/** After the engine's start: volumes of running containers are in use. */
-export function restoreVolumes(parts: Parts): void {
+const bindsOf = (record: ContainerRecord): string[] =>
+  record.mounts.flatMap(({ type, source }) => (type === 'bind' ? source : []));
+
+/** After the engine's start: volumes and folders of running containers are in use. */
+export function restoreVolumes(parts: Parts & FolderParts): void {
   const inUse = new Map<string, string[]>();
   for (const { record } of parts.registry.all().filter((container) => isRunning(container.record))) {
+    void parts.folders.use(record.id, bindsOf(record));
     for (const name of namesOf(record)) inUse.set(name, [...(inUse.get(name) ?? []), record.id]);
   }
   parts.volumes.restore(inUse);
