@@ -86,8 +86,12 @@ export class HttpContext implements Context {
       else {
         chunk = Buffer.alloc(0);
         await new Promise<void>((resolve, reject) => {
-          socket.once('readable', resolve);
-          socket.once('close', () => reject(invalidParameter('unexpected end of request body')));
+          const readable = (): void => {
+            socket.off('close', closed);
+            resolve();
+          };
+          const closed = (): void => reject(invalidParameter('unexpected end of request body'));
+          socket.once('readable', readable).once('close', closed);
         });
       }
     }

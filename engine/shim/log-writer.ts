@@ -26,6 +26,9 @@ type FileTarget = Exclude<LogTarget, { driver: 'none' }>;
 /** Longest piece of a line in one record, as Docker's copier has it: longer lines become several records. */
 const PIECE = 16 * 1024;
 
+const NEWLINE = 10;
+const LOSS_REPORT_MS = 1000;
+
 /** Queued bytes above which the writer asks the source to wait. */
 const HIGH_WATER = 1024 * 1024;
 
@@ -33,12 +36,20 @@ const HIGH_WATER = 1024 * 1024;
  * Writes a container's output, one record a line, UTF-8 (log-format.ts).
  *
  * Durable when: handed to the kernel; a kill of the shim loses at most what is queued here. A disk that is full never
- * stops a container: lines that can't be written are counted and reported, and writing resumes when there is room.
+ * stops a container: lines that can't be written are counted and reported, at most once a second, and writing resumes when
+ * there is room.
  */
 export class LogWriter {
   readonly #target: FileTarget;
   readonly #format: LogFormat;
   readonly #onLoss: (lines: number, reason: string) => void;
+  /** The rest of a record that a full disk cut. */
+  #torn: Buffer = Buffer.alloc(0);
+  /** What is being written begins with such a rest. */
+  #resumed = false;
+  #lost = 0;
+  #lossReason = '';
+  #lossTimer: NodeJS.Timeout | undefined;
   readonly #partial: Record<OutputName, Buffer[]> = { stdout: [], stderr: [] };
   readonly #partialSize: Record<OutputName, number> = { stdout: 0, stderr: 0 };
   /**
@@ -112,7 +123,7 @@ export class LogWriter {
 
   #enqueue(data: Buffer): void {
     if (this.#queued > (this.#target.nonBlockingBytes ?? Number.POSITIVE_INFINITY)) {
-      this.#onLoss(countLines(data, 0), 'the buffer of the non-blocking log is full');
+      this.#lose(countLines(data, 0), 'the buffer of the non-blocking log is full');
       return;
     }
     this.#queue.push(data);
@@ -128,8 +139,22 @@ export class LogWriter {
     }
     this.#writing = true;
     const portions = this.#queue.splice(0, this.#untilRotation());
+    this.#resumed = this.#torn.length > 0;
+    if (this.#resumed) {
+      portions.unshift(this.#torn);
+      this.#queued += this.#torn.length;
+      this.#torn = Buffer.alloc(0);
+    }
     const batch = portions.length === 1 ? portions[0]! : Buffer.concat(portions);
     this.#writeAll(batch, 0);
+  }
+
+  /** After a failed write: the record that was written in part is finished before any other. */
+  #keepTorn(batch: Buffer, offset: number, reason: string): void {
+    const torn = offset === 0 ? this.#resumed : batch[offset - 1] !== NEWLINE;
+    const end = torn ? batch.indexOf(NEWLINE, offset) + 1 : offset;
+    this.#torn = batch.subarray(offset, end);
+    this.#lose(countLines(batch, end), reason);
   }
 
   /** How many of the queued portions go into the live file before it is full. */
@@ -144,14 +169,30 @@ export class LogWriter {
 
   #writeAll(batch: Buffer, offset: number): void {
     write(this.#fd, batch, offset, batch.length - offset, null, (error, written) => {
-      if (error) this.#onLoss(countLines(batch, offset), error.message);
-      else if (offset + written < batch.length) return this.#writeAll(batch, offset + written);
+      if (!error && offset + written < batch.length) return this.#writeAll(batch, offset + written);
       this.#queued -= batch.length;
-      if (!error) this.#size += batch.length;
+      this.#size += error ? offset : batch.length;
+      if (error) this.#keepTorn(batch, offset, error.message);
       if (this.#queued < HIGH_WATER) for (const resume of this.#waiters.splice(0)) resume();
       if (this.#target.maxSize && this.#size >= this.#target.maxSize) this.#rotate();
       this.#flush();
     });
+  }
+
+  #lose(lines: number, reason: string): void {
+    this.#lost += lines;
+    this.#lossReason = reason;
+    if (this.#lossTimer) return;
+    this.#reportLoss();
+    this.#lossTimer = setTimeout(() => {
+      this.#lossTimer = undefined;
+      this.#reportLoss();
+    }, LOSS_REPORT_MS);
+  }
+
+  #reportLoss(): void {
+    if (this.#lost > 0) this.#onLoss(this.#lost, this.#lossReason);
+    this.#lost = 0;
   }
 
   /** Resolves when the queue is short again. */
@@ -213,8 +254,11 @@ export class LogWriter {
       if (rest.length === 0) continue;
       this.#enqueue(Buffer.from(this.#format.record(rest.toString('utf8'), this.#format.tail(stream, preciseNow()))));
     }
+    if (this.#torn.length > 0) this.#enqueue(Buffer.alloc(0));
     if (this.#writing) await new Promise<void>((resolve) => this.#idle.push(resolve));
     close(this.#fd);
+    clearTimeout(this.#lossTimer);
+    this.#reportLoss();
   }
 }
 

@@ -1,5 +1,7 @@
 import { DatabaseSync } from 'node:sqlite';
 
+import { Reserve } from './reserve.ts';
+
 /**
  * The state database: SQLite in WAL mode, one file, one connection, synchronous calls (each takes microseconds).
  *
@@ -9,6 +11,8 @@ import { DatabaseSync } from 'node:sqlite';
  * Each repository (one file per noun) owns its tables and hands its migrations to `openDatabase`.
  */
 export type Database = DatabaseSync;
+
+const reserves = new WeakMap<Database, Reserve>();
 
 /** Migrations of one repository, in order; applied once each, never edited after release. */
 export interface Schema {
@@ -24,6 +28,7 @@ export function openDatabase(path: string, schemas: readonly Schema[]): Database
   const db = new DatabaseSync(path);
   db.exec('PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA busy_timeout=5000;');
   db.exec('CREATE TABLE IF NOT EXISTS schema_versions (name TEXT PRIMARY KEY, version INTEGER NOT NULL) STRICT');
+  if (path !== ':memory:') reserves.set(db, new Reserve(path));
   transaction(db, () => {
     for (const schema of schemas) migrate(db, schema);
   });
@@ -43,6 +48,7 @@ function migrate(db: Database, schema: Schema): void {
 /** Runs `work` in one transaction: all of it or nothing. Joins the transaction it is called in. */
 export function transaction<T>(db: Database, work: () => T): T {
   if (db.isTransaction) return work();
+  reserves.get(db)?.makeRoom();
   db.exec('BEGIN IMMEDIATE');
   try {
     const result = work();

@@ -46,11 +46,12 @@ export class DocumentStore<T extends Named> {
   }
 
   put(document: T): void {
-    this.#put.run(this.#noun, document.id, document.name, JSON.stringify(document));
+    const body = JSON.stringify(document);
+    transaction(this.#db, () => this.#put.run(this.#noun, document.id, document.name, body));
   }
 
   delete(id: string): void {
-    this.#delete.run(this.#noun, id);
+    transaction(this.#db, () => this.#delete.run(this.#noun, id));
   }
 
   /** Several writes, all or none. */

@@ -187,6 +187,6 @@ export class LayerRepository {
   }
 
   removeSnapshot(key: string): void {
-    this.#db.prepare('DELETE FROM snapshots WHERE key = ?').run(key);
+    transaction(this.#db, () => this.#db.prepare('DELETE FROM snapshots WHERE key = ?').run(key));
   }
 }

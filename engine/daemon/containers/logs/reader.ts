@@ -1,8 +1,8 @@
 import { existsSync } from 'node:fs';
 import { type FileHandle, open, stat } from 'node:fs/promises';
-import { createGunzip } from 'node:zlib';
 
 import { FileWatch } from './file-watch.ts';
+import { chunksOf, type OpenFile, split, type TailPlace, tailPlace } from './log-file.ts';
 
 /** What GET /containers/{id}/logs asks for. */
 export interface LogQuery {
@@ -56,26 +56,34 @@ export async function* readLogs(
   // The file being written first: whatever is rotated from now on comes after it.
   const live = await open(path).catch(() => undefined);
   const files = live ? await filesBefore(live, path) : await openRotated(path);
-  let skip = query.tail === undefined ? 0 : Math.max(0, (await countLines([...files, ...whole(live)])) - query.tail);
-  const drop = (lines: string[]): string[] => {
-    if (skip === 0) return lines;
-    const rest = lines.slice(skip);
-    skip -= lines.length - rest.length;
-    return rest;
-  };
+  // Without follow what is there now is all: a log that grows faster than it is read would have no end.
+  const now = live ? [{ handle: live, ino: 0, compressed: false, size: (await live.stat()).size }] : [];
+  let begin: TailPlace = { file: 0, offset: 0, skip: 0 };
+  const keepLive = query.follow;
+  let through = false;
   try {
-    for (const file of files) {
-      for await (const lines of split(chunksOf(file))) {
+    const all = [...files, ...now];
+    if (query.tail !== undefined) begin = await tailPlace(all, query.tail);
+    for (const [index, file] of (keepLive ? files : all).entries()) {
+      if (index < begin.file) continue;
+      let skip = index === begin.file ? begin.skip : 0;
+      for await (const lines of split(chunksOf(file, index === begin.file ? begin.offset : 0))) {
         if (signal.aborted) return;
-        yield encode(drop(lines));
+        const chunk = encode(lines.slice(skip));
+        skip = Math.max(0, skip - lines.length);
+        if (chunk.length > 0) yield chunk;
+        if (query.until && pastUntil(lines, query.until)) return;
       }
     }
+    through = true;
   } finally {
     await closeAll(files);
-    if (signal.aborted) await live?.close();
+    if (!keepLive || !through) await live?.close();
   }
-  for await (const lines of liveLines(path, live, query.follow, ended, signal)) {
-    const chunk = encode(drop(lines));
+  if (!keepLive) return;
+  const offset = begin.file === files.length ? begin.offset : 0;
+  for await (const lines of followedLines(path, live, offset, ended, signal)) {
+    const chunk = encode(lines);
     if (chunk.length > 0) yield chunk;
     if (query.until && pastUntil(lines, query.until)) return;
   }
@@ -91,50 +99,22 @@ async function rotated(path: string): Promise<string[]> {
   }
 }
 
-async function countLines(files: readonly OpenFile[]): Promise<number> {
-  let count = 0;
-  for (const file of files) {
-    for await (const chunk of chunksOf(file)) {
-      for (let at = chunk.indexOf(10); at >= 0; at = chunk.indexOf(10, at + 1)) count++;
-    }
-  }
-  return count;
-}
-
-/** From the start, whatever has been read of it before. */
-function chunksOf({ handle, compressed }: OpenFile): AsyncIterable<Buffer> {
-  const raw = handle.createReadStream({ start: 0, autoClose: false, highWaterMark: CHUNK });
-  return compressed ? raw.pipe(createGunzip()) : raw;
-}
-
-const whole = (handle: FileHandle | undefined): OpenFile[] => (handle ? [{ handle, ino: 0, compressed: false }] : []);
-
 async function closeAll(files: readonly OpenFile[]): Promise<void> {
   for (const { handle } of files) await handle.close();
 }
 
-async function* split(chunks: AsyncIterable<Buffer>): AsyncGenerator<string[]> {
-  let rest: Buffer = Buffer.alloc(0);
-  for await (const chunk of chunks) {
-    const data = rest.length > 0 ? Buffer.concat([rest, chunk]) : chunk;
-    const end = data.lastIndexOf(10);
-    rest = Buffer.from(data.subarray(end + 1));
-    if (end >= 0) yield data.toString('utf8', 0, end).split('\n');
-  }
-}
-
-/** Lines of the file being written; survives its rotation. */
-async function* liveLines(
+/** Lines of the file being written, from an offset on; survives its rotation. */
+async function* followedLines(
   path: string,
   opened: FileHandle | undefined,
-  follow: boolean,
+  offset: number,
   ended: AbortSignal,
   signal: AbortSignal,
 ): AsyncGenerator<string[]> {
   let handle = opened;
   // Begun before the first read, so that no change between a read and the wait is missed.
-  const watch = follow ? new FileWatch() : undefined;
-  let position = 0;
+  const watch = new FileWatch();
+  let position = offset;
   let rest: Buffer = Buffer.alloc(0);
   let rotating = false;
   /** Time of the last record given out. */
@@ -143,7 +123,7 @@ async function* liveLines(
   try {
     while (!signal.aborted) {
       handle ??= await open(path).catch(() => undefined);
-      watch?.look(handle?.fd);
+      watch.look(handle?.fd);
       const finalRound = ended.aborted;
       const bytesRead = handle ? (await handle.read(buffer, 0, CHUNK, position)).bytesRead : 0;
       if (bytesRead > 0) {
@@ -179,11 +159,11 @@ async function* liveLines(
         }
         continue;
       }
-      if (!watch || finalRound) return;
+      if (finalRound) return;
       await watch.change([ended, signal]);
     }
   } finally {
-    watch?.close();
+    watch.close();
     await handle?.close();
   }
 }
@@ -222,12 +202,6 @@ async function filesBefore(live: FileHandle, path: string): Promise<OpenFile[]> 
   return files.slice(0, at);
 }
 
-interface OpenFile {
-  readonly handle: FileHandle;
-  readonly ino: number;
-  readonly compressed: boolean;
-}
-
 /** Every rotated file, oldest first, all opened between two rotations, and none missed that was being compressed. */
 async function openRotated(path: string): Promise<OpenFile[]> {
   for (;;) {
@@ -236,8 +210,10 @@ async function openRotated(path: string): Promise<OpenFile[]> {
     let gone = false;
     for (const name of await rotated(path)) {
       const handle = await open(name).catch(() => undefined);
-      if (handle) found.push({ handle, ino: (await handle.stat()).ino, compressed: name.endsWith('.gz') });
-      else gone = true;
+      if (handle) {
+        const { ino, size } = await handle.stat();
+        found.push({ handle, ino, size, compressed: name.endsWith('.gz') });
+      } else gone = true;
     }
     if (!gone && (await inodeOf(path)) === newest) return found;
     await closeAll(found);
