@@ -9,7 +9,8 @@ export async function portHolder(
 ): Promise<string | undefined> {
   try {
     if (platform === 'linux') return await holderFromProc(port);
-    if (platform === 'darwin') return await holderFromLsof(port);
+    if (platform === 'darwin') return parseLsof(await outputOf(...lsofCommand(port)));
+    if (platform === 'win32') return parseWindows(await outputOf(...windowsCommand(port)));
     return undefined;
   } catch {
     return undefined;
@@ -38,9 +39,32 @@ async function holderFromProc(port: number): Promise<string | undefined> {
   return undefined;
 }
 
-async function holderFromLsof(port: number): Promise<string | undefined> {
-  const { stdout } = await promisify(execFile)('lsof', ['-nP', `-iTCP:${port}`, '-sTCP:LISTEN', '-Fpc']);
-  const pid = /^p(\d+)/m.exec(stdout)?.[1];
-  const command = /^c(.+)/m.exec(stdout)?.[1];
+type Command = readonly [program: string, args: readonly string[]];
+
+async function outputOf(program: string, args: readonly string[]): Promise<string> {
+  return (await promisify(execFile)(program, args, { windowsHide: true, timeout: 5_000 })).stdout;
+}
+
+export const lsofCommand = (port: number): Command => ['lsof', ['-nP', `-iTCP:${port}`, '-sTCP:LISTEN', '-Fpc']];
+
+/** lsof's fields: `p123`, `cnginx`. */
+export function parseLsof(text: string): string | undefined {
+  const pid = /^p(\d+)/m.exec(text)?.[1];
+  const command = /^c(.+)/m.exec(text)?.[1];
   return pid && command ? `${command} (pid ${pid})` : undefined;
+}
+
+/** Prints `nginx 123`. */
+export const windowsCommand = (port: number): Command => [
+  'powershell.exe',
+  [
+    '-NoProfile',
+    '-Command',
+    `Get-NetTCPConnection -State Listen -LocalPort ${port} | Select-Object -First 1 | ForEach-Object { "$((Get-Process -Id $_.OwningProcess).ProcessName) $($_.OwningProcess)" }`,
+  ],
+];
+
+export function parseWindows(text: string): string | undefined {
+  const [, name, pid] = /^(\S.*) (\d+)\s*$/m.exec(text) ?? [];
+  return name && pid ? `${name} (pid ${pid})` : undefined;
 }

@@ -1,11 +1,13 @@
 import { once } from 'node:events';
-import { createServer, type Socket } from 'node:net';
+import { connect, createServer, type Socket } from 'node:net';
 import { type Duplex, duplexPair, PassThrough } from 'node:stream';
+import { buffer } from 'node:stream/consumers';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { type ExposedPort, MachineError } from '../machine/types.ts';
 import type { Tunnel } from '../tunnel/types.ts';
-import { portHolder } from './holder.ts';
+import { lsofCommand, parseLsof, parseWindows, portHolder, windowsCommand } from './holder.ts';
 import { PortKeeper, type PortsMachine } from './ports.ts';
+import { freePort } from './six-relay.ts';
 
 /** What the machine would forward, without one. */
 class Forwards implements PortsMachine {
@@ -82,9 +84,33 @@ describe('the ports of the host', () => {
     });
   });
 
-  test('on IPv6 addresses are left out without failing the container', async () => {
-    expect(await ask({ id: 1, op: 'expose', ...port(8080, '::') })).toEqual({ id: 1, ok: true });
+  test('on IPv6 addresses are listened on here, and lead to a forward of their own', async () => {
+    const taken = await freePort();
+    expect(await ask({ id: 1, op: 'expose', ...port(taken, '::1') })).toEqual({ id: 1, ok: true });
+    const [forward] = machine.open;
+    expect(forward).toMatchObject({ proto: 'tcp', hostIp: '127.0.0.1', guestPort: taken });
+    // What QEMU would forward.
+    const guest = createServer((socket) => socket.end('from the machine')).listen(forward!.hostPort, '127.0.0.1');
+    await once(guest, 'listening');
+    const client = connect({ host: '::1', port: taken });
+    expect(String(await buffer(client))).toBe('from the machine');
+    guest.close();
+    expect(await ask({ id: 2, op: 'unexpose', ...port(taken, '::1') })).toEqual({ id: 2, ok: true });
     expect(machine.open).toEqual([]);
+    const [refused] = await once(connect({ host: '::1', port: taken }), 'error');
+    expect(refused).toMatchObject({ code: 'ECONNREFUSED' });
+  });
+
+  test('on IPv6 addresses that are taken are refused, and the holder is named', async () => {
+    const server = createServer().listen({ host: '::1', port: 0, ipv6Only: true });
+    await once(server, 'listening');
+    const { port: taken } = server.address() as { port: number };
+    expect(await ask({ id: 1, op: 'expose', ...port(taken, '::1') })).toMatchObject({
+      error: 'port is already allocated',
+      ...(process.platform === 'linux' ? { holder: expect.stringContaining(`(pid ${process.pid})`) } : {}),
+    });
+    expect(machine.open).toEqual([]);
+    server.close();
   });
 
   test('are made equal to what a new connection says', async () => {
@@ -116,4 +142,15 @@ test.skipIf(process.platform !== 'linux')('the holder of a port is named', async
   const { port } = server.address() as { port: number };
   expect(await portHolder(port)).toContain(`(pid ${process.pid})`);
   server.close();
+});
+
+test('on macOS and Windows the system is asked who holds a port', () => {
+  expect(lsofCommand(8080)).toEqual(['lsof', ['-nP', '-iTCP:8080', '-sTCP:LISTEN', '-Fpc']]);
+  expect(parseLsof('p123\ncnginx\nf6\n')).toBe('nginx (pid 123)');
+  expect(parseLsof('')).toBeUndefined();
+  const [program, args] = windowsCommand(8080);
+  expect(program).toBe('powershell.exe');
+  expect(args.at(-1)).toContain('Get-NetTCPConnection -State Listen -LocalPort 8080');
+  expect(parseWindows('Some Server 4711\r\n')).toBe('Some Server (pid 4711)');
+  expect(parseWindows('')).toBeUndefined();
 });

@@ -6,6 +6,7 @@ import { type ExposedPort, type Machine, MachineError } from '../machine/types.t
 import { linePort } from '../rpc/lines.ts';
 import type { Tunnel } from '../tunnel/types.ts';
 import { portHolder } from './holder.ts';
+import { freePort, SixRelay } from './six-relay.ts';
 import type { EnginePort, FromEngine, ToEngine } from './types.ts';
 
 export type PortsMachine = Pick<Machine, 'expose' | 'unexpose' | 'exposed' | 'endpoint'>;
@@ -19,6 +20,7 @@ export class PortKeeper {
   #tunnel: Pick<Tunnel, 'channel' | 'onState'>;
   #closing = new AbortController();
   #log: (line: string) => void;
+  readonly #six = new Map<string, { relay: SixRelay; inner: ExposedPort }>();
   /** one change after the other, in the engine's order */
   #last: Promise<unknown> = Promise.resolve();
 
@@ -31,6 +33,7 @@ export class PortKeeper {
 
   close(): void {
     this.#closing.abort();
+    for (const { relay } of this.#six.values()) relay.close();
   }
 
   async #keepConnected(): Promise<void> {
@@ -80,39 +83,65 @@ export class PortKeeper {
     if (message.op === 'sync') return this.#sync(message.ports);
     const { id, op } = message;
     try {
-      const forward = forwardOf(message);
-      if (!forward) port.send({ id, ok: true });
-      else {
-        if (op === 'expose') await this.#machine.expose(forward);
-        else await this.#machine.unexpose(forward);
-        port.send({ id, ok: true });
-      }
+      if (op === 'expose') await this.#expose(message);
+      else await this.#unexpose(message);
+      port.send({ id, ok: true });
     } catch (error) {
       port.send({ id, ...(await refusal(error, message)) });
     }
   }
 
+  async #expose(port: EnginePort): Promise<void> {
+    if (!port.hostIp.includes(':')) return await this.#machine.expose(forwardOf(port));
+    // UDP on IPv6 is left out, as its IPv4 half is mostly asked for as well.
+    if (port.proto === 'udp' || this.#six.has(keyOf(port))) return;
+    const inner = { proto: 'tcp' as const, hostIp: '127.0.0.1', hostPort: await freePort(), guestPort: port.hostPort };
+    const relay = await SixRelay.listen(port.hostIp, port.hostPort, inner.hostPort).catch(bindRefusal(port));
+    try {
+      await this.#machine.expose(inner);
+      this.#six.set(keyOf(port), { relay, inner });
+    } catch (error) {
+      relay.close();
+      throw error;
+    }
+  }
+
+  async #unexpose(port: EnginePort): Promise<void> {
+    if (!port.hostIp.includes(':')) return await this.#machine.unexpose(forwardOf(port));
+    const six = this.#six.get(keyOf(port));
+    this.#six.delete(keyOf(port));
+    six?.relay.close();
+    if (six) await this.#machine.unexpose(six.inner);
+  }
+
   async #sync(wanted: EnginePort[]): Promise<void> {
-    const forwards = wanted.map(forwardOf).filter((forward) => forward !== undefined);
-    const keys = new Set(forwards.map(keyOf));
+    const keys = new Set(wanted.map(keyOf));
+    for (const { relay } of this.#six.values()) relay.close();
+    this.#six.clear();
     for (const open of this.#machine.exposed()) if (!keys.has(keyOf(open))) await this.#machine.unexpose(open);
-    for (const forward of forwards) {
-      await this.#machine.expose(forward).catch((error: Error) => {
-        this.#log(
-          `port ${forward.hostPort}/${forward.proto} of a running container is not reachable: ${error.message}`,
-        );
+    for (const port of wanted) {
+      await this.#expose(port).catch((error: Error) => {
+        this.#log(`port ${port.hostPort}/${port.proto} of a running container is not reachable: ${error.message}`);
       });
     }
   }
 }
 
-/** QEMU forwards IPv4 only; what is asked for on IPv6 addresses is left out, as the IPv4 half of it is asked for as well. */
-function forwardOf({ proto, hostIp, hostPort }: EnginePort): ExposedPort | undefined {
-  if (hostIp.includes(':')) return undefined;
-  return { proto, hostIp, hostPort, guestPort: hostPort };
-}
+const forwardOf = ({ proto, hostIp, hostPort }: EnginePort): ExposedPort => ({
+  proto,
+  hostIp,
+  hostPort,
+  guestPort: hostPort,
+});
 
-function keyOf(port: ExposedPort): string {
+/** The system's refusal in the machine's words. */
+const bindRefusal = (port: EnginePort) => (error: NodeJS.ErrnoException) => {
+  const where = `[${port.hostIp}]:${port.hostPort}`;
+  if (error.code === 'EADDRINUSE') throw new MachineError('port-taken', `Port ${where} is already in use.`);
+  throw new MachineError('port-refused', `${where} cannot be opened: ${error.message}`);
+};
+
+function keyOf(port: EnginePort): string {
   return `${port.proto} ${port.hostIp === '0.0.0.0' ? '' : port.hostIp} ${port.hostPort}`;
 }
 
