@@ -16,6 +16,7 @@ const spec: VmSpec = {
   consoleLog: '/home/a/.skiff/machine/console.log',
   engineLog: '/home/a/.skiff/machine/engine.log',
   sharedFolders: [],
+  folderTransport: '9p',
   authorizedKey: 'AAAAC3Nz',
 };
 
@@ -84,4 +85,12 @@ describe("QEMU's command line", () => {
     const encoded = /skiff\.folders=(\S+)/.exec(args)?.[1] ?? '';
     expect(Buffer.from(encoded, 'base64').toString()).toBe('/home/a,b\n/srv');
   });
+});
+
+it('folders that the app serves by SFTP are told to the guest, and are no devices', () => {
+  const args = qemuArguments({ ...spec, sharedFolders: ['C:\\Users\\me'], folderTransport: 'sftp' }).join(' ');
+  expect(args).not.toContain('9p');
+  expect(args).toContain('skiff.sftp');
+  const encoded = /skiff\.folders=(\S+)/.exec(args)?.[1] ?? '';
+  expect(Buffer.from(encoded, 'base64').toString()).toBe('C:\\Users\\me');
 });

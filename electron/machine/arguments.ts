@@ -26,6 +26,8 @@ export interface VmSpec {
   authorizedKey: string;
   /** absolute folders of the host, which the guest mounts in this order */
   sharedFolders: readonly string[];
+  /** by 9p they are devices; by SFTP the app serves them later */
+  folderTransport: '9p' | 'sftp';
 }
 
 /** The kernel's command line holds 2,048 bytes, and the rest of ours takes about 400. */
@@ -61,7 +63,7 @@ export function qemuArguments(spec: VmSpec): string[] {
   add('-device', 'virtserialport,chardev=control,name=skiff.control');
   // Services log here and not to the serial console, whose every byte stops the guest. Appending lets the app truncate it.
   add('-chardev', `file,id=log,append=on,path=${escaped(spec.engineLog)}`, '-device', 'virtconsole,chardev=log');
-  for (const [index, folder] of spec.sharedFolders.entries()) {
+  for (const [index, folder] of (spec.folderTransport === '9p' ? spec.sharedFolders : []).entries()) {
     // security_model=none: files belong to the user who runs QEMU, whatever a container makes them; multidevs: inode numbers of
     // different file systems in one folder stay different.
     add('-fsdev', `local,id=folder${index},path=${escaped(folder)},security_model=none,multidevs=remap`);
@@ -94,6 +96,7 @@ function kernelCommandLine(spec: VmSpec): string {
     `skiff.authkey=${spec.authorizedKey}`,
   ];
   if (spec.sharedFolders.length > 0) words.push(`skiff.folders=${encodeFolders(spec.sharedFolders)}`);
+  if (spec.folderTransport === 'sftp') words.push('skiff.sftp');
   // An emulated CPU has no side channels, and its time stamp counter is the host's: it needs no second clock to be checked by.
   if (spec.accelerators[0] === 'tcg') words.push('mitigations=off', 'tsc=reliable');
   return words.join(' ');

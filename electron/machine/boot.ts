@@ -12,7 +12,7 @@ import { checkImage } from './image-check.ts';
 import { ensureKey, type SshKey } from './keys.ts';
 import { rotateLogs, tailFile } from './logs.ts';
 import { connectPath, type MachinePaths } from './paths.ts';
-import { accelerators, defaultResources, findQemu, type Host, qemuInstallHint } from './platform.ts';
+import { accelerators, defaultResources, findQemu, folderTransport, type Host, qemuInstallHint } from './platform.ts';
 import { isAlive, killProcess, processId, waitForExit } from './process.ts';
 import { QmpClient } from './qmp.ts';
 import { type QemuRecord, Session } from './session.ts';
@@ -199,7 +199,8 @@ async function startQemu(
     consoleLog: paths.consoleLog,
     engineLog: paths.engineLog,
     authorizedKey: key.publicBase64,
-    sharedFolders: host.platform === 'win32' ? [] : sharableFolders(options.sharedFolders ?? []),
+    sharedFolders: sharableFolders(options.sharedFolders ?? []),
+    folderTransport: folderTransport(host),
   };
   rotateLogs(paths);
   if (!paths.pipes) for (const socket of [paths.qmp, paths.control]) rmSync(socket, { force: true });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { accelerators, defaultResources, findQemu, type Host, qemuInstallHint } from './platform.ts';
+import { accelerators, defaultResources, findQemu, folderTransport, type Host, qemuInstallHint } from './platform.ts';
 
 function host(overrides: Partial<Host>): Host {
   return {
@@ -13,6 +13,13 @@ function host(overrides: Partial<Host>): Host {
     ...overrides,
   };
 }
+
+it('takes 9p for shared folders, and SFTP on Windows, where QEMU has none, or when told to', () => {
+  expect(folderTransport(host({}))).toBe('9p');
+  expect(folderTransport(host({ platform: 'darwin' }))).toBe('9p');
+  expect(folderTransport(host({ platform: 'win32' }))).toBe('sftp');
+  expect(folderTransport(host({ env: { SKIFF_FOLDERS: 'sftp' } }))).toBe('sftp');
+});
 
 describe('the accelerator', () => {
   it('is KVM on Linux when /dev/kvm may be opened, and emulation when not', () => {

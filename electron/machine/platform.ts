@@ -50,6 +50,14 @@ export function accelerators(host: Host, guest: GuestArch): Accelerator[] {
   return ['tcg'];
 }
 
+/**
+ * How the guest gets the host's folders: QEMU serves them by 9p where it can, which is not on Windows. SKIFF_FOLDERS=sftp takes
+ * the other way anywhere.
+ */
+export function folderTransport(host: Pick<Host, 'platform' | 'env'>): '9p' | 'sftp' {
+  return host.platform === 'win32' || host.env.SKIFF_FOLDERS === 'sftp' ? 'sftp' : '9p';
+}
+
 const QEMU_NAMES: Record<GuestArch, string> = { x64: 'qemu-system-x86_64', arm64: 'qemu-system-aarch64' };
 
 /** Folders with QEMU's programs besides the PATH: bundled with the app, Homebrew, MacPorts, the Windows installer. */

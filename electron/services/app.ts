@@ -4,7 +4,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Implementation } from '../contract/contract.ts';
 import type { AppPort } from '../contract/protocol.ts';
 import type { AppState } from '../contract/state.ts';
+import { SftpMounts } from '../folders/sftp-mounts.ts';
 import { machinePaths } from '../machine/paths.ts';
+import { folderTransport, thisHost } from '../machine/platform.ts';
 import type { BootImage, Machine, SshEndpoint } from '../machine/types.ts';
 import { PortKeeper } from '../ports/ports.ts';
 import { serve } from '../rpc/server.ts';
@@ -52,6 +54,7 @@ export class App {
   #options: AppOptions;
   #engine: EngineLink;
   #ports: PortKeeper;
+  #mounts: SftpMounts | undefined;
   #health: Health;
   #idleStop: IdleStop;
   #tasks = new TaskKeeper();
@@ -77,6 +80,7 @@ export class App {
     this.#state = new Topic<AppState>(8, (queue) => queue.slice(-1));
     const changed = () => this.#state.publish(this.state);
     this.#ports = new PortKeeper(machine, tunnel, (line) => options.log?.(line));
+    if (folderTransport(thisHost()) === 'sftp') this.#mounts = new SftpMounts(tunnel, (line) => options.log?.(line));
     this.#engine = new EngineLink(machine, tunnel.socketPath, changed);
     this.#health = new Health(machine, tunnel);
     this.#idleStop = new IdleStop({
@@ -139,6 +143,7 @@ export class App {
     this.#health.close();
     this.#tasks.close();
     this.#ports.close();
+    this.#mounts?.close();
     this.#engine.close();
     if (machine === 'stop') await this.machine.stop();
     else await this.machine.release();

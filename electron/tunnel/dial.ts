@@ -11,6 +11,8 @@ export interface SshConnection {
   open(guestSocket: string): Promise<ClientChannel>;
   /** Runs a command to its end. Throws TunnelError 'unreachable' when the connection goes meanwhile. */
   run(command: string, input: string): Promise<GuestOutcome>;
+  /** Starts a command; its input and output are the channel. Throws OpenFailure. */
+  exec(command: string): Promise<ClientChannel>;
   end(): void;
 }
 
@@ -124,6 +126,12 @@ function connection(client: Client, socket: Socket): SshConnection {
     closed,
     open: (guestSocket) => openChannel(client, opening, guestSocket),
     run: (command, input) => runCommand(client, closed, command, input),
+    exec: (command) =>
+      new Promise((done, fail) => {
+        const lost = (reason: string) => fail(new OpenFailure('connection', reason));
+        void closed.then(lost);
+        client.exec(command, (error, channel) => (error ? lost(error.message) : done(channel)));
+      }),
     end: () => client.destroy(),
   };
 }

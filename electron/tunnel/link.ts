@@ -57,6 +57,12 @@ export class SshLink {
     return connection.run(command, input);
   }
 
+  /** See Tunnel.exec. */
+  async exec(command: string, signal?: AbortSignal): Promise<ClientChannel> {
+    const connection = await this.#connected(signal);
+    return connection.exec(command);
+  }
+
   /** See Tunnel.check. */
   async check(guestSocket: string, timeoutMs: number): Promise<void> {
     const connection = this.#connection;

@@ -67,6 +67,10 @@ class LocalTunnel implements Tunnel {
     return this.#link.run(command, input, signal);
   }
 
+  exec(command: string, signal?: AbortSignal): Promise<ClientChannel> {
+    return this.#link.exec(command, signal);
+  }
+
   check(timeoutMs: number): Promise<void> {
     return this.#link.check(this.#engineSocket(), timeoutMs);
   }

@@ -83,6 +83,8 @@ export interface Tunnel {
    * 'unreachable' when the connection ends meanwhile.
    */
   run(command: string, input: string, signal?: AbortSignal): Promise<GuestOutcome>;
+  /** Starts a command in the guest; its input and output are the channel. Waits and throws as `channel` does. */
+  exec(command: string, signal?: AbortSignal): Promise<ClientChannel>;
   /**
    * Is the connection alive? For the moment after the computer slept: asks the guest, and dials anew at once when it does
    * not answer within `timeoutMs`, instead of waiting for keepalive to notice.

@@ -37,6 +37,8 @@ export function packageRoots(arch: Arch): string[] {
     // the way in
     'openssh-server',
     'openssh-client',
+    // the computer's folders where it can't give them by 9p
+    'sshfs',
     'bash',
     'busybox-static',
     'ca-certificates',
@@ -56,7 +58,7 @@ export const OMIT: RegExp[] = [
   /^(apt|dpkg|perl-base|debconf|debianutils|ucf|adduser|passwd|login\.defs|sensible-utils|runit-helper|lsb-base)$/,
   /^(base-files|base-passwd|init-system-helpers|sysvinit-utils|logsave|linux-base|linux-image-(amd64|arm64))$/,
   /^(systemd|libsystemd-shared|udev|libapparmor1|dracut-install|initramfs-tools.*|klibc-utils|libklibc|cpio)$/,
-  /^(kmod|libkmod2|coreutils|mawk|openssh-sftp-server|openssl|openssl-provider-legacy)$/,
+  /^(kmod|libkmod2|coreutils|mawk|sed|openssh-sftp-server|openssl|openssl-provider-legacy)$/,
   /^(libpam-.*|libdebconfclient0|libtext-.*-perl|libsemanage.*|libsepol2|libaudit-common|libdb5\.3t64)$/,
   /^(libcap2-bin|libtirpc-common|gcc-\d+-base|libfido2-1|libcbor.*|libbz2-1\.0|libss2)$/,
   /^(perl|perl-modules.*|libperl.*|liberror-perl|git-man|libgdbm.*|libsasl2-modules.*|libldap-common|netbase)$/,
