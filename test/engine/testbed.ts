@@ -23,14 +23,17 @@ const COMMAND_LIMIT_MS = 30_000;
 export class Testbed implements AsyncDisposable {
   readonly data = mkdtempSync(join(tmpdir(), 'skiff-engine-'));
   readonly socket = join(this.data, 'sock/docker.sock');
-  readonly #options: { readonly hosts: readonly string[] };
+  readonly #options: readonly string[];
   #configured = false;
   #engine: ChildProcess | undefined;
   #log = '';
 
-  /** @param options.hosts where it listens besides its socket; its 127.0.0.1 is its own: see inNetwork */
-  constructor(options: { readonly hosts?: readonly string[] } = {}) {
-    this.#options = { hosts: options.hosts ?? [] };
+  /**
+   * @param options.hosts where it listens besides its socket; its 127.0.0.1 is its own: see inNetwork
+   * @param options.engine more options of skiffd's
+   */
+  constructor(options: { readonly hosts?: readonly string[]; readonly engine?: readonly string[] } = {}) {
+    this.#options = [...(options.hosts ?? []).flatMap((host) => ['-H', host]), ...(options.engine ?? [])];
   }
 
   /** Folder that the engine sees as /run/host. */
@@ -57,7 +60,7 @@ export class Testbed implements AsyncDisposable {
       privateNet: true,
       stdio: 'pipe',
       ...(this.#configured ? { config: join(this.shared, 'daemon.json') } : {}),
-      options: this.#options.hosts.flatMap((host) => ['-H', host]),
+      options: [...this.#options],
     });
     this.#engine = engine;
     for (const output of [engine.stdout, engine.stderr]) output?.on('data', (chunk) => (this.#log += chunk));

@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
 import { dockerCli } from '../../scripts/setup.mjs';
 import { startRegistry } from '../images/registry.ts';
+import { browserMissing, openBrowser } from '../window/browser.ts';
 import { canBoot } from './support.ts';
 
 const root = join(import.meta.dirname, '../..');
@@ -70,6 +71,20 @@ describe.skipIf(!canBoot)('docker through the local socket into the real VM (ski
     expect((await docker('run', '-d', '--name', 'web', '-p', '127.0.0.1:18080:80', 'skiff/welcome')).code).toBe(0);
     const page = await fetch('http://127.0.0.1:18080/', { signal: AbortSignal.timeout(30_000) });
     expect(await page.text()).toContain('<html');
+    // QEMU forwards IPv4 only: the other family is the app's.
+    await docker('run', '-d', '--name', 'six', '-p', '[::1]:18081:80', 'skiff/welcome');
+    const six = await fetch('http://[::1]:18081/', { signal: AbortSignal.timeout(30_000) });
+    expect(await six.text()).toContain('<html');
+    await docker('rm', '-f', 'six');
+    await expect(fetch('http://[::1]:18081/')).rejects.toThrow();
+    if (browserMissing()) console.log(`no browser opens it: ${browserMissing()}`);
+    else {
+      const browser = await openBrowser();
+      await browser.page.goto('http://127.0.0.1:18080/', { timeout: 60_000 });
+      expect(await browser.page.title()).not.toBe('');
+      expect(await browser.page.textContent('body')).toMatch(/\S/);
+      await browser.close();
+    }
     expect((await docker('exec', 'web', 'hostname')).code).toBe(0);
     expect((await docker('logs', 'web')).code).toBe(0);
     expect((await docker('stop', '-t', '1', 'web')).stdout).toBe('web\n');

@@ -89,7 +89,7 @@ export class Ports {
 
   /** One wish becomes one lease, or two of the same port when it is for both families. */
   async #lease(target: PortTarget, wish: PortWish): Promise<Lease[]> {
-    const addresses = wish.hostIp ? [wish.hostIp] : [ANY, ...(target.ipv6 && !this.#host && hasIpv6() ? [ANY6] : [])];
+    const addresses = wish.hostIp ? [wish.hostIp] : [ANY, ...(target.ipv6 && (this.#host || hasIpv6()) ? [ANY6] : [])];
     const [first, last] = wish.range[0] === 0 ? this.#ephemeral : wish.range;
     for (let tries = 0; tries <= last - first; tries++) {
       const port = wish.range[0] === 0 ? this.#nextEphemeral() : first + tries;
@@ -120,6 +120,7 @@ export class Ports {
     // In a VM the address a user asks for is one of the machine around it, which listens there; what it forwards comes in
     // at the VM's own address, so here the port is translated on every address.
     const heldIp = this.#host ? ANY : hostIp;
+    if (this.#host && this.#isHeld(target, wish, hostPort)) return this.#sharing(containerId, wish, hostPort);
     if (this.#conflict(protocol, heldIp, hostPort)) {
       throw systemError(`Bind for ${hostIp}:${hostPort} failed: port is already allocated`);
     }
@@ -140,6 +141,20 @@ export class Ports {
       ? { protocol, hostIp: heldIp, hostPort, containerIp, containerPort, ...(direct ? { direct } : {}) }
       : undefined;
     const lease = { protocol, hostPort, containerPort, hostIp, heldIp, port, reservation, containerId };
+    this.#add(lease);
+    return lease;
+  }
+
+  /** In a VM one port here serves all addresses of the computer on which the container has it. */
+  #isHeld({ containerId }: PortTarget, { protocol, hostIp, containerPort }: PortWish, hostPort: number): boolean {
+    return (this.#leases.get(`${protocol} ${hostPort}`) ?? []).some(
+      (lease) => lease.containerId === containerId && lease.containerPort === containerPort && lease.hostIp !== hostIp,
+    );
+  }
+
+  #sharing(containerId: string, { protocol, hostIp, containerPort }: PortWish, hostPort: number): Lease {
+    const reservation: PortReservation = { release: () => {} };
+    const lease = { protocol, hostPort, containerPort, hostIp, heldIp: ANY, port: undefined, reservation, containerId };
     this.#add(lease);
     return lease;
   }
