@@ -7,6 +7,7 @@ import { ensureVmImage } from '../resources/vm/image.ts';
 import { buildEngine } from '../scripts/build-engine.ts';
 import { CONTAINER_CASES } from './cases/containers.ts';
 import { imageCases } from './cases/images.ts';
+import { NETWORK_CASES } from './cases/network.ts';
 import { FreshDisk } from './fresh-disk.ts';
 import { measure, printRow } from './measure.ts';
 import { api, docker, idOf, memoryOf, type Peer, startDockerd, startRegistries, startSkiff } from './peers.ts';
@@ -58,7 +59,7 @@ try {
   } else console.log('no dockerd on this machine (DOCKERD_ROOT): skiffd alone, no ratios');
   console.log(`medians of ${ROUNDS} (fewer for what takes seconds)`);
   await memory(peers);
-  for (const one of CONTAINER_CASES) if (chosen(one.name)) await measure(one, peers, ROUNDS);
+  for (const one of [...CONTAINER_CASES, ...NETWORK_CASES]) if (chosen(one.name)) await measure(one, peers, ROUNDS);
   registries = await startRegistries(scratch, peers);
   for (const one of imageCases(scratch, registries.host)) if (chosen(one.name)) await measure(one, peers, ROUNDS);
 } finally {
