@@ -5,7 +5,7 @@
  *   /git/NAME.git/…        a repository of the folder, through git's own http-backend
  *   /status/CODE           an answer of that status
  *   /redirect/N/PATH       N redirects, then PATH
- *   /cut                   a body that ends before its length
+ *   /cut                   a tar that breaks off
  *   /stall                 a body that never ends
  *   /big/BYTES             zeros
  */
@@ -15,6 +15,8 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
+
+import { tarHeader } from '../../engine/snapshots/tar/write.ts';
 
 const [folder = '.', port = '0'] = process.argv.slice(2);
 const BACKEND = '/usr/lib/git-core/git-http-backend';
@@ -44,7 +46,13 @@ const server = createServer((request, answer) => {
     }
     case 'cut':
       answer.writeHead(200, { 'content-type': 'application/x-tar', 'content-length': '100000' });
-      answer.write('x'.repeat(1000), () => answer.destroy());
+      answer.write(
+        Buffer.concat([
+          tarHeader({ name: 'f', type: 'file', mode: 0o644, uid: 0, gid: 0, size: 90_000 }),
+          Buffer.alloc(1000),
+        ]),
+        () => answer.destroy(),
+      );
       return;
     case 'stall':
       answer.writeHead(200, { 'content-type': 'application/x-tar' });

@@ -18,18 +18,20 @@ export class Web implements AsyncDisposable {
     this.url = `http://127.0.0.1:${line}`;
   }
 
-  /** Starts a program in the engine's network. @returns its first line */
-  run(bed: Testbed, command: readonly string[]): Promise<string> {
+  /** Starts a program in the engine's network. @returns the line that says it is ready */
+  run(bed: Testbed, command: readonly string[], ready = /^/): Promise<string> {
     const child = spawn('nsenter', [`--target=${bed.pid}`, '--net', ...command], { stdio: ['ignore', 'pipe', 'pipe'] });
     this.#children.push(child);
     return new Promise((resolve, reject) => {
-      createInterface(child.stdout as NodeJS.ReadableStream).once('line', resolve);
-      let errors = '';
-      child.stderr?.on('data', (chunk) => {
-        errors += chunk;
-        if (errors.includes('Ready to rumble')) resolve(errors);
-      });
-      child.once('exit', (code) => reject(new Error(`${command.join(' ')} ended with ${code}: ${errors}`)));
+      const said: string[] = [];
+      for (const output of [child.stdout, child.stderr]) {
+        createInterface(output).on('line', (line) => {
+          said.push(line);
+          if (ready.test(line)) resolve(line);
+        });
+      }
+      child.once('error', reject);
+      child.once('exit', (code) => reject(new Error(`${command.join(' ')} ended with ${code}: ${said.join('\n')}`)));
     });
   }
 
@@ -37,7 +39,26 @@ export class Web implements AsyncDisposable {
   async startGitDaemon(bed: Testbed, port: number): Promise<void> {
     const options = ['--verbose', '--export-all', `--base-path=${this.folder}`, '--listen=127.0.0.1', `--port=${port}`];
     // Its own program, not `git daemon`: what is ended is what serves.
-    await this.run(bed, ['/usr/lib/git-core/git-daemon', ...options, this.folder]);
+    await this.run(bed, ['/usr/lib/git-core/git-daemon', ...options, this.folder], /Ready to rumble/);
+  }
+
+  /** A registry on 127.0.0.1. @param htpasswd who may use it; none: everybody */
+  async startRegistry(bed: Testbed, port: number, htpasswd?: string): Promise<string> {
+    const folder = join(this.folder, `registry-${port}`);
+    mkdirSync(folder);
+    const lines = [
+      'version: 0.1',
+      'log: {level: info}',
+      `storage: {filesystem: {rootdirectory: ${folder}/data}}`,
+      `http: {addr: "127.0.0.1:${port}", secret: test}`,
+    ];
+    if (htpasswd !== undefined) {
+      writeFileSync(join(folder, 'htpasswd'), htpasswd);
+      lines.push(`auth: {htpasswd: {realm: test, path: ${folder}/htpasswd}}`);
+    }
+    writeFileSync(join(folder, 'config.yml'), `${lines.join('\n')}\n`);
+    await this.run(bed, ['docker-registry', 'serve', join(folder, 'config.yml')], /listening on/);
+    return `127.0.0.1:${port}`;
   }
 
   write(name: string, content: string | Buffer): void {

@@ -256,7 +256,7 @@ export class Build {
   }
 
   /** A step that an image of --cache-from has made before. */
-  async fromCacheImages(state: StageState, createdBy: string): Promise<StepResult | undefined> {
+  fromCacheImages(state: StageState, createdBy: string): StepResult | undefined {
     if (this.request.noCache) return undefined;
     for (const name of this.request.cacheFrom) {
       const image = this.#local(name, undefined);

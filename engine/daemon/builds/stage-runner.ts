@@ -181,12 +181,18 @@ export class StageRunner {
   meta(comment: string): void {
     const createdBy = [...shellOf(this.state.config), `#(nop) `, comment].join(' ');
     const key = stepKey(['meta', this.state.key, createdBy]);
-    const known = this.build.cache.find(key, () => true);
-    if (known) this.output.say(' ---> Using cache\n');
+    const { cache } = this.build;
+    const own = cache.find(key, () => true);
+    const known = own ?? this.build.fromCacheImages(this.state, createdBy);
+    this.#counted(known !== undefined);
     const result = known ?? { layer: undefined, createdAt: this.build.now() };
-    if (!known) this.build.cache.made({ key, parent: this.#parent(), description: createdBy }, result);
+    if (!own) cache.made({ key, parent: this.#parent(), description: createdBy }, result);
     this.#record(key, createdBy, result, true);
-    this.build.counted(known !== undefined);
+  }
+
+  #counted(fromCache: boolean): void {
+    if (fromCache) this.output.say(' ---> Using cache\n');
+    this.build.counted(fromCache);
   }
 
   #parent(): string | undefined {
@@ -198,16 +204,14 @@ export class StageRunner {
     const { build, state } = this;
     const key = stepKey(['layer', state.chainId ?? '', build.epoch ?? '', step.facts]);
     const { snapshots } = build.parts;
-    let result: StepResult | undefined = build.cache.find(key, (chainId) => snapshots.hasLayer(chainId));
-    const known = result !== undefined;
-    if (known) this.output.say(' ---> Using cache\n');
-    result ??= (await build.fromCacheImages(state, step.createdBy)) ?? undefined;
-    if (!result) {
-      const layer = step.work && (await this.#write(step.work));
-      result = { layer, createdAt: build.now() };
-      build.cache.made({ key, parent: this.#parent(), description: step.createdBy }, result);
-    }
-    build.counted(known);
+    const own = build.cache.find(key, (chainId) => snapshots.hasLayer(chainId));
+    const known = own ?? build.fromCacheImages(state, step.createdBy);
+    this.#counted(known !== undefined);
+    const result: StepResult = known ?? {
+      layer: step.work && (await this.#write(step.work)),
+      createdAt: build.now(),
+    };
+    if (!own) build.cache.made({ key, parent: this.#parent(), description: step.createdBy }, result);
     if (result.layer) {
       state.chainId = result.layer.chainId;
       state.diffIds.push(result.layer.diffId);
