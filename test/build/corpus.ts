@@ -20,8 +20,8 @@ export interface Sample {
   readonly run?: readonly string[];
   /** What the run prints. */
   readonly prints: string;
-  /** Only BuildKit builds it, not dockerd's classic builder. */
-  readonly modern?: true;
+  /** Only BuildKit builds it, not dockerd's classic builder; `labs`: not the frontend that dockerd 26 has built in. */
+  readonly modern?: true | 'labs';
 }
 
 const BASE = 'FROM skiff/welcome\n';
@@ -93,7 +93,7 @@ export const CORPUS: readonly Sample[] = [
     dockerfile: `${BASE}ENV P=a.b.tar.gz\nENV A=\${P%.*} B=\${P%%.*} C=\${P#*.} D=\${P##*.} E=\${P/./-} F=\${P//./-}`,
     run: sh('echo $A $B $C $D $E $F'),
     prints: 'a.b.tar a b.tar.gz gz a-b.tar.gz a-b-tar-gz\n',
-    modern: true,
+    modern: 'labs',
   },
   {
     name: 'ARG with a default',
@@ -248,7 +248,7 @@ export const CORPUS: readonly Sample[] = [
     files: { 'x/y/a.txt': '1', 'x/y/b.txt': '2' },
     run: sh('cat /d/x/y/a.txt /d/y/b.txt'),
     prints: '12',
-    modern: true,
+    modern: 'labs',
   },
   {
     name: 'COPY --exclude',
@@ -256,7 +256,7 @@ export const CORPUS: readonly Sample[] = [
     files: { 'a.txt': '1', 'b.md': '2', 'sub/x': '3', 'sub/y': '4' },
     run: sh('cd /d; find . -type f | sort | grep -v Dockerfile'),
     prints: './a.txt\n./sub/y\n',
-    modern: true,
+    modern: 'labs',
   },
   {
     name: 'COPY --link',
@@ -363,6 +363,66 @@ export const CORPUS: readonly Sample[] = [
     dockerfile: `${BASE}RUN --mount=type=tmpfs,target=/t --mount=type=secret,id=s echo x > /t/x && grep -c " /t tmpfs" /proc/mounts > /f`,
     run: sh('cat /f; ls /t 2>/dev/null | wc -l'),
     prints: '1\n0\n',
+    modern: true,
+  },
+  {
+    name: 'COPY --link replaces a symlink with a directory',
+    dockerfile: `${BASE}RUN mkdir /real\nCOPY --link --chown=3:4 --chmod=711 dir /l/\nCOPY --link a /l/sub/a`,
+    files: { a: 'x', 'dir/b': 'y' },
+    run: ['stat', '-c', '%a %u:%g', '/l', '/l/b', '/l/sub', '/l/sub/a'],
+    prints: '755 3:4\n711 3:4\n755 0:0\n644 0:0\n',
+    modern: true,
+  },
+  {
+    name: 'COPY --chmod of a directory, ADD --chmod',
+    dockerfile: `${BASE}COPY --chmod=750 dir /d\nADD --chmod=601 --chown=8:9 a /a`,
+    files: { a: 'x', 'dir/b': 'y', 'dir/sub/c': 'z' },
+    run: ['stat', '-c', '%a %u:%g', '/d/b', '/d/sub', '/d/sub/c', '/a'],
+    prints: '750 0:0\n750 0:0\n750 0:0\n601 8:9\n',
+    modern: true,
+  },
+  {
+    name: 'here-documents with modes, owners and tabs',
+    dockerfile: `${BASE}COPY --chmod=755 --chown=1:2 <<-"ONE" /bin/one\n\t#!/bin/sh\n\techo ran\n\tONE\nADD <<two <<three /d/\n2\ntwo\n3\nthree\nRUN one > /out`,
+    run: sh('stat -c "%a %u:%g" /bin/one; cat /out /d/two /d/three'),
+    prints: '755 1:2\nran\n2\n3\n',
+    modern: true,
+  },
+  {
+    name: 'RUN with a here-document as input of a command',
+    dockerfile: `${BASE}ENV V=val\nRUN cat <<EOF > /f && cat <<'RAW' >> /f\n$V $(echo sub)\nEOF\n$V\nRAW`,
+    run: ['cat', '/f'],
+    prints: 'val sub\n$V\n',
+    modern: true,
+  },
+  {
+    name: 'RUN with a mount that may be written, and is forgotten',
+    dockerfile: `${BASE}RUN --mount=type=bind,target=/m,rw echo new > /m/f && cat /m/f > /g\nRUN --mount=type=bind,target=/m ls /m > /h`,
+    files: { f: 'old' },
+    run: sh('cat /g; grep -c f /h'),
+    prints: 'new\n2\n',
+    modern: true,
+  },
+  {
+    name: 'RUN with a cache of an owner, and one from a stage',
+    dockerfile: `FROM skiff/welcome AS s\nRUN mkdir /o; echo first > /o/f\n${BASE}RUN --mount=type=cache,id=own,target=/c,uid=5,gid=6,mode=0711 stat -c "%a %u:%g" /c > /f\nRUN --mount=type=cache,id=staged,target=/c,from=s,source=/o cat /c/f >> /f`,
+    run: ['cat', '/f'],
+    prints: '711 5:6\nfirst\n',
+    modern: true,
+  },
+  {
+    name: 'platform arguments of both sides',
+    dockerfile: `FROM --platform=$BUILDPLATFORM skiff/welcome AS b\nARG BUILDOS\nARG BUILDARCH\nARG TARGETARCH\nRUN test "$BUILDARCH" = "$TARGETARCH" && echo $BUILDOS > /f\n${BASE}COPY --from=b /f /f\nARG TARGETVARIANT\nRUN echo "[$TARGETVARIANT]" >> /f`,
+    run: ['cat', '/f'],
+    prints: 'linux\n[]\n',
+    modern: true,
+  },
+  {
+    name: 'ARG with several names, used by the next',
+    dockerfile: `${BASE}ARG A=1 B=2\nARG C=$A$B\nRUN echo $A $B $C > /f`,
+    args: ['--build-arg', 'B=3'],
+    run: ['cat', '/f'],
+    prints: '1 3 13\n',
     modern: true,
   },
   {

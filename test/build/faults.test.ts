@@ -1,15 +1,12 @@
 import { spawn } from 'node:child_process';
-import { readdirSync } from 'node:fs';
-import { createServer, request as httpRequest } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
+import { request as httpRequest } from 'node:http';
 
 import { pack } from 'tar-stream';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 
 import { dockerCli } from '../../scripts/setup.mjs';
 import { canRun, Testbed } from '../engine/testbed.ts';
+import { leftovers } from './leftovers.ts';
 import { ContextFolder } from './samples.ts';
 
 const BASE = 'FROM skiff/welcome\n';
@@ -148,60 +145,8 @@ describe.skipIf(!canRun)(
       await vi.waitFor(() => expect(leftovers(bed)).toEqual([]), 20_000);
       expect(await lastBuild(bed)).toMatchObject({ status: 'canceled' });
     });
-
-    test('after a kill of the engine in the middle of a build, the next start is clean and the cache right', async () => {
-      using folder = new ContextFolder({
-        Dockerfile: `${BASE}RUN echo one > /one\nCOPY data /data\nRUN echo two > /two\nRUN cat /one /two /data > /all\nCMD cat /all`,
-        data: 'three\n',
-      });
-      for (let round = 0; round < 5; round++) {
-        const child = spawn(dockerCli(), ['-H', `unix://${bed.socket}`, 'build', '--no-cache', folder.path], {
-          stdio: 'ignore',
-        });
-        await delay(40 + round * 90);
-        await bed.kill();
-        child.kill('SIGKILL');
-        await bed.start();
-        await vi.waitFor(() => expect(leftovers(bed)).toEqual([]), 20_000);
-      }
-      await bed.ok('build', '-t', 'after', folder.path);
-      expect(await bed.ok('run', '--rm', 'after')).toBe('one\ntwo\nthree');
-      const again = await bed.ok('build', '-t', 'after', folder.path);
-      expect(again.match(/Using cache/g)).toHaveLength(5);
-    });
-
-    test('a Dockerfile and an archive that the CLI fetches are built', async () => {
-      const archive = await tarOf({ Dockerfile: `${BASE}COPY f /f\nCMD cat /f`, f: 'remote\n' });
-      const server = createServer((request, answer) => {
-        const isTar = request.url === '/context.tar';
-        answer.writeHead(200, { 'content-type': isTar ? 'application/x-tar' : 'text/plain' });
-        answer.end(isTar ? archive : `${BASE}CMD echo single`);
-      });
-      await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-      try {
-        const { port } = server.address() as AddressInfo;
-        // The engine has a network namespace of its own, so the CLI's way with its own download is the one tested here.
-        await bed.ok('build', '-t', 'r1', `http://127.0.0.1:${port}/file`);
-        expect(await bed.ok('run', '--rm', 'r1')).toBe('single');
-        await bed.ok('build', '-t', 'r2', `http://127.0.0.1:${port}/context.tar`);
-        expect(await bed.ok('run', '--rm', 'r2')).toBe('remote');
-      } finally {
-        server.close();
-      }
-    });
   },
 );
-
-/** What a build keeps on disk only while it runs. */
-function leftovers(bed: Testbed): string[] {
-  const found = (path: string): string[] => readdirSync(join(bed.data, path)).map((name) => `${path}/${name}`);
-  return [
-    ...found('lib/builds/scratch'),
-    ...found('lib/builds/mounts'),
-    ...found('run/containers'),
-    ...found('lib/snapshots/snapshots/w'),
-  ];
-}
 
 function lastBuild(bed: Testbed): Promise<unknown> {
   return new Promise((resolve, reject) => {

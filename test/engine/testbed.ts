@@ -18,6 +18,7 @@ export interface Outcome {
 }
 
 const COMMAND_LIMIT_MS = 30_000;
+const ENGINE_DIR = join(import.meta.dirname, '../../dist/engine');
 
 /** The real engine in the test bed, in a network namespace of its own, with the real docker CLI as its client. */
 export class Testbed implements AsyncDisposable {
@@ -51,12 +52,11 @@ export class Testbed implements AsyncDisposable {
 
   async start(): Promise<void> {
     const { rootTree } = await ensureVmImage();
-    const engineDir = join(import.meta.dirname, '../../dist/engine');
     const engine = spawnTestbed({
       data: this.data,
       socket: this.socket,
       rootTree,
-      engineDir,
+      engineDir: ENGINE_DIR,
       privateNet: true,
       stdio: 'pipe',
       ...(this.#configured ? { config: join(this.shared, 'daemon.json') } : {}),
@@ -102,6 +102,24 @@ export class Testbed implements AsyncDisposable {
   /** SIGTERM: the engine ends in its own time. */
   async stop(): Promise<void> {
     await this.#end('SIGTERM');
+  }
+
+  /** `skiffd fsck` of the data, when no engine uses it. */
+  async fsck(...options: string[]): Promise<{ code: number | null; output: string }> {
+    const { rootTree } = await ensureVmImage();
+    const child = spawnTestbed({
+      data: this.data,
+      socket: this.socket,
+      rootTree,
+      engineDir: ENGINE_DIR,
+      privateNet: true,
+      stdio: 'pipe',
+      options: ['fsck', ...options],
+    });
+    let output = '';
+    for (const stream of [child.stdout, child.stderr]) stream?.on('data', (chunk) => (output += chunk));
+    const code = await new Promise<number | null>((resolve) => child.once('close', resolve));
+    return { code, output };
   }
 
   /** Runs a program of this machine's where the engine's addresses are. */

@@ -3,29 +3,10 @@ import { readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
-import { ensureVmImage } from '../../resources/vm/image.ts';
-import { spawnTestbed } from '../../scripts/testbed.ts';
 import { canRun, Testbed } from '../engine/testbed.ts';
 
 describe.skipIf(!canRun)('skiffd fsck (skipped without root on Linux: needs namespaces)', () => {
   let bed: Testbed;
-
-  const fsck = async (...options: string[]) => {
-    const { rootTree } = await ensureVmImage();
-    const child = spawnTestbed({
-      data: bed.data,
-      socket: bed.socket,
-      rootTree,
-      engineDir: join(import.meta.dirname, '../../dist/engine'),
-      privateNet: true,
-      stdio: 'pipe',
-      options: ['fsck', ...options],
-    });
-    let output = '';
-    for (const stream of [child.stdout, child.stderr]) stream?.on('data', (chunk) => (output += chunk));
-    const code = await new Promise<number | null>((resolve) => child.once('close', resolve));
-    return { code, output };
-  };
 
   beforeAll(async () => {
     bed = new Testbed();
@@ -35,12 +16,12 @@ describe.skipIf(!canRun)('skiffd fsck (skipped without root on Linux: needs name
   afterAll(() => bed?.[Symbol.asyncDispose]());
 
   it('refuses while an engine uses the folder', async () => {
-    expect(await fsck()).toMatchObject({ code: 1, output: expect.stringContaining('an engine is using') });
+    expect(await bed.fsck()).toMatchObject({ code: 1, output: expect.stringContaining('an engine is using') });
   });
 
   it('finds nothing after a stop, and nothing after a kill in the middle of work', async () => {
     await bed.stop();
-    expect(await fsck('--deep')).toEqual({ code: 0, output: 'consistent\n' });
+    expect(await bed.fsck('--deep')).toEqual({ code: 0, output: 'consistent\n' });
     await bed.start();
     const work = spawn(
       'sh',
@@ -53,7 +34,7 @@ describe.skipIf(!canRun)('skiffd fsck (skipped without root on Linux: needs name
     await new Promise((resolve) => setTimeout(resolve, 700));
     await bed.kill();
     work.kill('SIGKILL');
-    expect(await fsck('--deep')).toEqual({ code: 0, output: 'consistent\n' });
+    expect(await bed.fsck('--deep')).toEqual({ code: 0, output: 'consistent\n' });
     await bed.start();
     expect(await bed.ok('inspect', '--format', '{{.State.Status}}', 'kept')).toBe('created');
     await bed.stop();
@@ -65,7 +46,7 @@ describe.skipIf(!canRun)('skiffd fsck (skipped without root on Linux: needs name
     const [blob = ''] = readdirSync(blobs);
     writeFileSync(join(blobs, blob), 'other');
     rmSync(join(lib, 'volumes/kept'), { recursive: true });
-    const { code, output } = await fsck();
+    const { code, output } = await bed.fsck();
     expect(code).toBe(1);
     expect(output).toContain(`blob sha256:${blob} has 5 bytes`);
     expect(output).toContain('volume kept: its folder is missing');

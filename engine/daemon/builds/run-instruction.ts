@@ -79,14 +79,15 @@ async function mountSource(runner: StageRunner, wish: MountWish): Promise<{ sour
   const { type, target, source: path, writable, id, size } = wish;
   if (type === 'tmpfs') return { source: undefined, facts: [type, target, size ?? ''] };
   if (wish.from !== undefined) {
-    const { chainId } = await runner.from(wish.from);
-    return { source: { chainId }, facts: [type, target, type === 'cache' ? id : [path, writable, chainId ?? '']] };
+    const { chainId, tree } = await runner.from(wish.from);
+    if (type === 'cache') return { source: { tree, owner: undefined }, facts: [type, target, id] };
+    return { source: { chainId }, facts: [type, target, [path, writable, chainId ?? '']] };
   }
   if (type === 'cache') return { source: undefined, facts: [type, target, id] };
   const tree = runner.build.context;
   const found = findSources({ command: 'RUN', sources: [path || '.'], tree, local: true, parents: false, exclude: [] });
   const { digest } = await contentDigest(found);
-  return { source: { tree }, facts: [type, target, path, writable, digest] };
+  return { source: { tree, owner: { uid: 0, gid: 0 } }, facts: [type, target, path, writable, digest] };
 }
 
 interface Execution {

@@ -1,5 +1,15 @@
-import { chmodSync, chownSync, existsSync, lstatSync, mkdirSync, readdirSync, rmdirSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  renameSync,
+  rmdirSync,
+  rmSync,
+} from 'node:fs';
+import { dirname, join } from 'node:path';
 
 import { cleanPath } from '../../build/config.ts';
 import { systemError } from '../../errors.ts';
@@ -9,7 +19,7 @@ import type { Digest } from '../../store/digest.ts';
 import { newId } from '../ids.ts';
 import { Mutex } from '../mutex.ts';
 import { hashOf } from './copy-plan.ts';
-import { LayerBuilder } from './layer-builder.ts';
+import { LayerBuilder, type Owner } from './layer-builder.ts';
 import type { BuildParts } from './parts.ts';
 import { bytesOf, resolve, type SourceTree } from './source-tree.ts';
 
@@ -29,7 +39,13 @@ export interface MountWish {
 }
 
 /** Where a mount's files come from: the context, a stage's or image's layers, or nothing. */
-export type MountSource = { readonly tree: SourceTree } | { readonly chainId: Digest | undefined } | undefined;
+export type MountSource = TreeSource | { readonly chainId: Digest | undefined } | undefined;
+
+interface TreeSource {
+  readonly tree: SourceTree;
+  /** Whose the files are in the mount; undefined: whose they are in the tree. */
+  readonly owner: Owner | undefined;
+}
 
 const KEYS: Record<string, string> = {
   dst: 'target',
@@ -152,13 +168,27 @@ export class StepMounts {
       if (count > 0) inUse.set(folder, count);
       else inUse.delete(folder);
     });
-    if (!existsSync(folder)) {
-      mkdirSync(folder, { recursive: true });
-      if (source) await this.#fill(folder, source, wish.source, signal);
-      chownSync(folder, wish.uid, wish.gid);
-      chmodSync(folder, wish.mode ?? 0o755);
-    }
+    if (!existsSync(folder)) await this.#beginCache(wish, source, folder, signal);
     return folder;
+  }
+
+  /** A new cache appears whole, so that a crash leaves none that is half filled. */
+  async #beginCache(wish: MountWish, source: MountSource, folder: string, signal: AbortSignal): Promise<void> {
+    const scratch = join(this.#parts.root, 'mounts', newId());
+    try {
+      let content = scratch;
+      if (source && 'tree' in source) content = await this.#fill(scratch, source, wish.source, signal);
+      else {
+        mkdirSync(scratch, { recursive: true });
+        chownSync(scratch, wish.uid, wish.gid);
+        chmodSync(scratch, wish.mode ?? 0o755);
+      }
+      mkdirSync(dirname(folder), { recursive: true });
+      // Another step may have begun the same cache meanwhile: then that one is it.
+      if (!existsSync(folder)) renameSync(content, folder);
+    } finally {
+      rmSync(scratch, { recursive: true, force: true });
+    }
   }
 
   async #bind(wish: MountWish, source: MountSource, signal: AbortSignal): Promise<string> {
@@ -166,10 +196,7 @@ export class StepMounts {
     mkdirSync(folder, { recursive: true, mode: 0o755 });
     this.#undo.push(() => rmSync(folder, { recursive: true, force: true }));
     if (source && 'tree' in source) {
-      const place = join(folder, 'content');
-      mkdirSync(place, { mode: 0o755 });
-      const at = await this.#fill(place, source, wish.source, signal);
-      return at;
+      return this.#fill(join(folder, 'content'), source, wish.source, signal);
     }
     const key = newId();
     const { snapshots } = this.#parts;
@@ -184,15 +211,14 @@ export class StepMounts {
     return at;
   }
 
-  /** Copies a path of a tree into a folder. @returns where the path's own content is then */
-  async #fill(folder: string, source: NonNullable<MountSource>, path: string, signal: AbortSignal): Promise<string> {
-    if (!('tree' in source)) return folder;
-    const { tree } = source;
+  /** Copies a path of a tree into a new folder. @returns where the path's own content is then */
+  async #fill(folder: string, { tree, owner }: TreeSource, path: string, signal: AbortSignal): Promise<string> {
+    mkdirSync(folder, { recursive: true, mode: 0o755 });
     const at = resolve(tree, bytesOf(path));
     const node = at === undefined ? undefined : tree.lookup(at);
     if (at === undefined || !node)
       throw systemError(`failed to compute cache key: ${JSON.stringify(`/${path}`)}: not found`);
-    const builder = new LayerBuilder(folder, [], { owner: { uid: 0, gid: 0 }, mode: undefined, now: 0, signal });
+    const builder = new LayerBuilder(folder, [], { owner, mode: undefined, now: 0, signal });
     const name = at.slice(at.lastIndexOf('/') + 1) || 'root';
     const target = node.type === 'directory' ? '' : name;
     await builder.copy(
