@@ -17,8 +17,12 @@ for directory in proc sys dev; do
   mkdir -p "$root/$directory"
   mount --rbind "/$directory" "$root/$directory"
 done
-# crun refuses hybrid cgroups whose v2 half still has controllers: containers get the v1 controllers alone then.
-if [ -d "$root/sys/fs/cgroup/unified" ]; then umount "$root/sys/fs/cgroup/unified"; fi
+# crun refuses hybrid cgroups whose v2 half still has controllers: containers get the v1 controllers alone then. It writes to
+# the empty folder all the same, which must not be the machine's.
+if [ -d "$root/sys/fs/cgroup/unified" ]; then
+  umount "$root/sys/fs/cgroup/unified"
+  mount -t tmpfs -o mode=755 tmpfs "$root/sys/fs/cgroup/unified"
+fi
 mount -t tmpfs -o mode=755 tmpfs "$root/run"
 mkdir -p "$root/run/skiff" "$root/run/host" "$root/var/lib/skiff" "$root/usr/lib/skiff/engine" "$root/tmp" "$root/mnt"
 mount -t tmpfs -o mode=1777 tmpfs "$root/tmp"

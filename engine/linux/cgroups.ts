@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, realpathSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { hasCode } from './libc.ts';
@@ -28,6 +28,16 @@ const V1_ALL = [
   'misc',
 ];
 
+let v1Hierarchies: string[] | undefined;
+
+/** Those that are mounted, each once: controllers that are mounted together have symlinks to one folder. */
+function findHierarchies(): string[] {
+  const there = V1_ALL.map((name) => join(ROOT, name)).filter((directory) =>
+    existsSync(join(directory, 'cgroup.procs')),
+  );
+  return [...new Set(there.map((directory) => realpathSync(directory)))];
+}
+
 /** A container's cgroup, named by its path below the root, for instance `/skiff/<container id>`. */
 export class Cgroup {
   readonly path: string;
@@ -44,7 +54,8 @@ export class Cgroup {
 
   #directories(): string[] {
     if (this.version === 2) return [join(ROOT, this.path)];
-    return V1_ALL.map((name) => join(ROOT, name, this.path)).filter((directory) => existsSync(directory));
+    v1Hierarchies ??= findHierarchies();
+    return v1Hierarchies.map((hierarchy) => join(hierarchy, this.path));
   }
 
   /** Content of one control file, undefined when it isn't there. `controller` matters for v1 only. */

@@ -75,8 +75,12 @@ export class Snapshots {
     this.#nextDir = 1 + this.#sweep();
   }
 
-  /** Makes the writable layer of a container (`key`), on top of an image's chain; undefined is an empty root. */
-  prepare(key: string, chainId: Digest | undefined): void {
+  /**
+   * Makes the writable layer of a container (`key`), on top of an image's chain; undefined is an empty root. Joins the
+   * caller's transaction.
+   * @returns removes its files, for when that transaction fails
+   */
+  prepare(key: string, chainId: Digest | undefined): () => void {
     if (this.#layers.snapshot(key)) throw conflict(`snapshot ${key} already exists`);
     const init = this.#initLayer(chainId);
     const dir = this.#nextDir++;
@@ -87,6 +91,7 @@ export class Snapshots {
     const root = lookup([`${this.#base}/i`], String(init));
     if (root) copyAttributes(root, `${folder}/u`);
     this.#layers.addSnapshot({ key, dir, chainId });
+    return () => this.#trash.throwAway(folder, false);
   }
 
   hasSnapshot(key: string): boolean {
@@ -135,10 +140,15 @@ export class Snapshots {
 
   /** Forgets the snapshot at once; its files go in the background. Unknown keys are not an error. */
   remove(key: string): void {
+    this.forget(key)();
+  }
+
+  /** As remove, in two steps: the row goes with the caller's transaction, the files when it has been committed. */
+  forget(key: string): () => void {
     const row = this.#layers.snapshot(key);
-    if (!row) return;
+    if (!row) return () => {};
     this.#layers.removeSnapshot(key);
-    this.#trash.throwAway(`${this.#base}/w/${row.dir}`, false);
+    return () => this.#trash.throwAway(`${this.#base}/w/${row.dir}`, false);
   }
 
   /**

@@ -67,10 +67,10 @@ function make(
   const networks = plannedNetworks(parts, hostConfig, NetworkingConfig?.EndpointsConfig ?? {}, config);
   const directory = containerDirectory(parts.settings.dataRoot, id);
   const before = new Set(parts.volumes.list(new Map()).map((volume) => volume.name));
+  let undo = (): void => {};
   try {
     const mounts = resolveMounts(config, hostConfig, parts);
     mkdirSync(directory, { recursive: true, mode: 0o710 });
-    parts.snapshots.prepare(id, image.chainId);
     const record: ContainerRecord = {
       id,
       name: name?.replace(/^\//, '') || randomName((candidate) => parts.registry.hasName(candidate)),
@@ -86,10 +86,12 @@ function make(
       restartCount: 0,
       manuallyStopped: false,
     };
-    const container = parts.registry.add(record);
+    const container = parts.registry.add(record, () => {
+      undo = parts.snapshots.prepare(id, image.chainId);
+    });
     publish(parts, container, 'create');
   } catch (error) {
-    parts.snapshots.remove(id);
+    undo();
     rmSync(directory, { recursive: true, force: true });
     for (const volume of parts.volumes.list(new Map())) if (!before.has(volume.name)) parts.volumes.remove(volume.name);
     throw error;

@@ -71,9 +71,13 @@ export class ContainerRegistry {
     return this.#byName.has(name);
   }
 
-  add(record: ContainerRecord): Container {
+  /** @param alongside writes what must be durable together with the record */
+  add(record: ContainerRecord, alongside: () => void): Container {
     this.checkName(record.name);
-    this.#store.put(record);
+    this.#store.together(() => {
+      alongside();
+      this.#store.put(record);
+    });
     const container = new Container(record);
     this.#index(container);
     return container;
@@ -96,8 +100,12 @@ export class ContainerRegistry {
     container.record = record;
   }
 
-  delete(container: Container): void {
-    this.#store.delete(container.id);
+  /** @param alongside writes what must go together with the record */
+  delete(container: Container, alongside: () => void): void {
+    this.#store.together(() => {
+      this.#store.delete(container.id);
+      alongside();
+    });
     this.#byId.delete(container.id);
     this.#byName.delete(container.record.name);
   }

@@ -61,8 +61,11 @@ async function endAndDiscard(parts: ContainerParts, container: Container, option
 export async function discard(parts: ContainerParts, container: Container, volumes: boolean): Promise<void> {
   const { record } = container;
   if (parts.registry.byId(container.id) !== container) return;
-  parts.registry.delete(container);
-  parts.snapshots.remove(container.id);
+  let throwAway = (): void => {};
+  parts.registry.delete(container, () => {
+    throwAway = parts.snapshots.forget(container.id);
+  });
+  throwAway();
   rmSync(containerDirectory(parts.settings.dataRoot, container.id), { recursive: true, force: true });
   if (volumes) {
     for (const mount of record.mounts) {
