@@ -210,7 +210,14 @@ export type LinkKind =
       /** Nothing passes between it and other such ports of the bridge. */
       readonly isolated: boolean;
     }
-  | { readonly kind: 'macvlan' | 'ipvlan'; readonly parent: number; readonly mode: number; readonly flags: number };
+  | {
+      readonly kind: 'macvlan' | 'ipvlan';
+      readonly parent: number;
+      readonly mode: number;
+      readonly flags: number;
+      /** Its first name: the kernel wants one that nobody has on the machine's side either, where `eth0` is taken. */
+      readonly firstName: string;
+    };
 
 export interface InnerLinkRequest {
   readonly link: LinkKind;
@@ -227,7 +234,7 @@ export function createInnerLink(request: InnerLinkRequest): void {
   const { link, mtu } = request;
   // The inner end is brought up later, from inside: the kernel refuses to open a veth whose pair isn't complete yet.
   const inner = [
-    attribute(IFLA.ifname, request.innerName),
+    attribute(IFLA.ifname, link.kind === 'veth' ? request.innerName : link.firstName),
     attribute(IFLA.mtu, mtu),
     ...(link.kind === 'ipvlan' ? [] : [attribute(IFLA.address, macBytes(request.mac))]),
     attribute(IFLA.netNsFd, request.namespaceFd),
@@ -261,6 +268,21 @@ export function createInnerLink(request: InnerLinkRequest): void {
     const data = [attribute(1, mode), ...(link.kind === 'ipvlan' ? [attribute(2, flags)] : [])];
     const info = attribute(IFLA.linkInfo, [kind, attribute(INFO.data, data)]);
     socket.request([message(linkHeader(), [...inner, attribute(IFLA.link, link.parent), info])]);
+  });
+}
+
+/** Gives a link in a namespace its name; one that can't have it is deleted. */
+export function renameInside(namespacePath: string, from: string, to: string): void {
+  inNetworkNamespace(namespacePath, () => {
+    const body = linkHeader(indexHere(from));
+    try {
+      withSocket((socket) =>
+        socket.request([{ type: RTM.newLink, body, attributes: [attribute(IFLA.ifname, to)], what: `name ${to}` }]),
+      );
+    } catch (error) {
+      deleteLink(from);
+      throw error;
+    }
   });
 }
 

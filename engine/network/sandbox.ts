@@ -12,6 +12,7 @@ import {
   type InnerLink,
   type LinkKind,
   linksOfGroup,
+  renameInside,
   setDefaultRoutes,
 } from './links.ts';
 
@@ -124,9 +125,10 @@ function plug(path: string, endpoint: SandboxEndpoint): void {
       mtu: endpoint.mtu,
       namespaceFd,
     });
+    if (endpoint.link.kind !== 'veth') renameInside(path, endpoint.link.firstName, endpoint.name);
   } catch (error) {
     if (!hasCode(error, 'EEXIST', 'EINVAL', 'ERANGE')) throw error;
-    const was = endpoint.link.kind === 'veth' ? endpoint.link.outer.name : endpoint.link.kind;
+    const was = endpoint.link.kind === 'veth' ? endpoint.link.outer.name : endpoint.link.firstName;
     const reason = messageOf(error).replace(/^.*: /, '').toLowerCase();
     throw systemError(`error renaming interface "${was}" to "${endpoint.name}": ${reason}`, error);
   } finally {

@@ -119,7 +119,7 @@ export class Bridges {
   linkFor(live: LiveNetwork, endpointId: string): LinkKind {
     const { record, index } = live;
     if (record.driver === 'macvlan' || record.driver === 'ipvlan') {
-      return { kind: record.driver, parent: index, ...vlanMode(record) };
+      return { kind: record.driver, parent: index, ...vlanMode(record), firstName: `vl${endpointId.slice(0, 8)}` };
     }
     const isolated = !flagOf(record, DRIVER_OPTION.icc, true);
     return { kind: 'veth', bridge: index, isolated, outer: { name: outerName(endpointId), group: this.group } };
