@@ -78,16 +78,20 @@ export class ModuleTree {
 /** modules.dep and modules.alias for `modules`, in the text form of depmod(8). */
 export function moduleIndexes(modules: KernelModule[]): { dep: string; alias: string } {
   const byName = new Map(modules.map((module) => [module.name, module]));
-  const closure = (module: KernelModule, seen = new Set<KernelModule>()): Set<KernelModule> => {
-    for (const name of [...module.depends, ...module.softPre]) {
+  /** What a module needs, each after all that it needs itself. */
+  const closure = (module: KernelModule, seen = new Set<KernelModule>()): KernelModule[] =>
+    [...module.depends, ...module.softPre].flatMap((name) => {
       const dep = byName.get(moduleName(name));
-      if (!dep || seen.has(dep)) continue;
+      if (!dep || seen.has(dep)) return [];
       seen.add(dep);
-      closure(dep, seen);
-    }
-    return seen;
-  };
-  const dep = modules.map((module) => `${module.path}:${[...closure(module)].map((d) => ` ${d.path}`).join('')}\n`);
+      return [...closure(dep, seen), dep];
+    });
+  // modprobe loads a line from its end.
+  const line = (module: KernelModule) =>
+    closure(module)
+      .reverse()
+      .map((dep) => ` ${dep.path}`);
+  const dep = modules.map((module) => `${module.path}:${line(module).join('')}\n`);
   const alias = modules.flatMap((module) => module.aliases.map((name) => `alias ${name} ${module.name}\n`));
   return { dep: dep.join(''), alias: alias.join('') };
 }
