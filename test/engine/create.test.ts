@@ -165,6 +165,11 @@ describe.skipIf(!canRun)('docker create and run, flag by flag (skipped without r
     expect(await bed.ok('inspect', '-f', '{{.HostConfig.Memory}} {{.HostConfig.PidsLimit}}', 'limited')).toBe(
       '41943040 88',
     );
+    const beyondSwap = await bed.docker(['update', '--memory', '80m', 'limited']);
+    expect(beyondSwap.stderr).toContain('Memory limit should be smaller than already set memoryswap limit');
+    const otherCpus = await bed.docker(['update', '--cpu-quota', '20000', 'limited']);
+    expect(otherCpus.stderr).toContain('CPU Quota cannot be updated as NanoCPUs has already been set');
+    expect(await read('memory.max', 'memory/memory.limit_in_bytes')).toBe(String(40 * 1024 * 1024));
   });
 
   test('entrypoint and command follow the image by Docker’s rules', async () => {
