@@ -8,8 +8,10 @@ import type { DiskChange, DockerContextState, SnapshotRow } from './machine-care
 import type { NetworksContract } from './networks.ts';
 import type { Effect, Settings } from './settings.ts';
 import type { AppInfo, AppState, BootTiming, MachineFigures } from './state.ts';
+import type { SystemContract } from './system.ts';
 import type { TasksContract } from './tasks.ts';
 import type { TroubleshootContract } from './troubleshoot.ts';
+import type { UpdatesContract } from './updates.ts';
 import type { VolumesContract } from './volumes.ts';
 
 /**
@@ -82,6 +84,8 @@ export interface Contract {
   tasks: TasksContract;
   troubleshoot: TroubleshootContract;
   host: HostContract;
+  system: SystemContract;
+  updates: UpdatesContract;
   settings: {
     get(): Promise<Settings>;
     /** what each change would take, without making it */

@@ -16,6 +16,10 @@ export interface Settings {
   wakeOnConnect: boolean;
   /** stop a machine that nobody has used for so many minutes; 0: never */
   idleStopMinutes: number;
+  /** look for a newer Skiff once a day */
+  updates: 'check' | 'off';
+  /** a version that is not to be offered again */
+  skippedUpdate: string;
   theme: 'system' | 'light' | 'dark';
   /** empty: the system's */
   language: '' | 'en' | 'zh-CN';

@@ -12,8 +12,10 @@ import { bootImage } from '../services/vm-image.ts';
 import { skiffHome } from '../tunnel/socket-path.ts';
 import { webShell } from '../web/shell.ts';
 import { lockDown } from './lock-down.ts';
+import { loginItem } from './login.ts';
 import { registerPageScheme, servePage } from './page-protocol.ts';
 import { AppTray } from './tray.ts';
+import { openUpdater } from './updater.ts';
 import { MainWindow } from './window.ts';
 import { type Words, wordsFor } from './words.ts';
 
@@ -41,6 +43,8 @@ async function run(): Promise<void> {
         ...machineResources(settings),
       }),
     image: () => bootImage((line) => console.log(line)),
+    login: loginItem(),
+    updater: await openUpdater(),
     openWeb: web.openWeb,
     onQuit: () => app.quit(),
   });

@@ -28,8 +28,12 @@ import { imagesServices } from './images-service.ts';
 import { machineCare, snapshotServices } from './machine-care.ts';
 import { networksServices } from './networks-service.ts';
 import { machineResources, SettingsFile } from './settings.ts';
+import { type LoginItem, loginService } from './system/login.ts';
+import { SocketLink } from './system/socket-link.ts';
+import { SYSTEM_SOCKET } from './system/socket-owner.ts';
 import { TaskKeeper } from './tasks.ts';
 import { Topic } from './topic.ts';
+import { type Updater, Updates } from './updates.ts';
 import { volumesServices } from './volumes-service.ts';
 
 export interface AppOptions {
@@ -40,6 +44,12 @@ export interface AppOptions {
   /** finds the VM image that belongs to this app now; without it there is only the one it started with */
   image?: () => Promise<BootImage>;
   log?: (line: string) => void;
+  /** how this shell is started with the user's session; undefined when it can't be */
+  login?: LoginItem;
+  /** how this shell gets a newer version of itself, or why it can't */
+  updater?: Updater | string;
+  /** the socket that other tools use by default */
+  systemSocket?: string;
   /** how this shell serves the window to a browser */
   openWeb?: (app: App) => Promise<{ url: string }>;
   /** what ends the process after `app.quit` */
@@ -58,6 +68,7 @@ export class App {
   #health: Health;
   #idleStop: IdleStop;
   #tasks = new TaskKeeper();
+  #updates: Updates;
   #state: Topic<AppState>;
   #services: Implementation;
   #closing: Promise<void> | undefined;
@@ -91,6 +102,10 @@ export class App {
       containersRun: async () => this.#tasks.busy || (await this.#engine.docker.listContainers()).length > 0,
       log: (line) => options.log?.(line),
     });
+    this.#updates = new Updates(
+      options.updater ?? 'Only the desktop app updates itself: update this with git pull, or install the new package.',
+      settings,
+    );
     machine.onState(changed);
     tunnel.onState(changed);
     this.#services = {
@@ -102,6 +117,8 @@ export class App {
       builds: buildsServices(this.#engine, this.#tasks),
       tasks: this.#tasks.services(),
       host: hostServices(),
+      system: this.#systemServices(),
+      updates: this.#updates.services(),
       daemon: daemonServices({ machine, tunnel, engineState: () => this.#engine.state }),
     };
   }
@@ -140,6 +157,7 @@ export class App {
 
   async #close(machine: 'stop' | 'leave'): Promise<void> {
     this.#idleStop.close();
+    this.#updates.close();
     this.#health.close();
     this.#tasks.close();
     this.#ports.close();
@@ -148,6 +166,17 @@ export class App {
     if (machine === 'stop') await this.machine.stop();
     else await this.machine.release();
     await this.tunnel.close();
+  }
+
+  #systemServices(): Implementation['system'] {
+    const { home, login, systemSocket = SYSTEM_SOCKET } = this.#options;
+    const link = new SocketLink(home, this.tunnel.socketPath, systemSocket);
+    return {
+      ...loginService(login),
+      socket: () => link.state(),
+      linkSocket: () => link.link(),
+      unlinkSocket: () => link.unlink(),
+    };
   }
 
   #ownServices(): Pick<Implementation, 'app' | 'machine' | 'settings' | 'snapshots' | 'context' | 'troubleshoot'> {
@@ -223,6 +252,7 @@ export class App {
         set: async (changes) => {
           const values = await settings.set(changes);
           machine.configure(machineResources(values));
+          this.#updates.changed();
           return values;
         },
       },

@@ -14,6 +14,8 @@ export const DEFAULTS: Settings = {
   startMachineWithApp: true,
   wakeOnConnect: true,
   idleStopMinutes: 0,
+  updates: 'check',
+  skippedUpdate: '',
   theme: 'system',
   language: '',
 };
@@ -26,6 +28,8 @@ const EFFECTS: Record<keyof Settings, Effect> = {
   startMachineWithApp: 'live',
   wakeOnConnect: 'live',
   idleStopMinutes: 'live',
+  updates: 'live',
+  skippedUpdate: 'live',
   theme: 'live',
   language: 'live',
 };
@@ -39,6 +43,8 @@ const RULES: { [K in keyof Settings]: (value: Settings[K], now: Settings) => boo
   startMachineWithApp: () => true,
   wakeOnConnect: () => true,
   idleStopMinutes: (value) => Number.isInteger(value) && value >= 0 && value <= 1_440,
+  updates: (value) => ['check', 'off'].includes(value),
+  skippedUpdate: (value) => value.length <= 100,
   theme: (value) => ['system', 'light', 'dark'].includes(value),
   language: (value) => ['', 'en', 'zh-CN'].includes(value),
 };

@@ -22,6 +22,8 @@ export const app = strict('app', {
   setPath: (name: string, path: string) => {
     records.paths[name] = path;
   },
+  isPackaged: false,
+  getAppPath: () => process.cwd(),
   getLocale: () => process.env.STAND_IN_LOCALE ?? 'en-US',
   on(event: string, listener: (...args: never[]) => void) {
     if (event === 'web-contents-created') contentsCreated.on(event, listener);

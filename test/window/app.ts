@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { SshEndpoint } from '../../electron/machine/types.ts';
-import type { App } from '../../electron/services/app.ts';
+import type { App, AppOptions } from '../../electron/services/app.ts';
 import { openHost } from '../../electron/services/host.ts';
 import { webShell } from '../../electron/web/shell.ts';
 import { Sshd } from '../tunnel/sshd.ts';
@@ -28,6 +28,7 @@ export const ENGINE_SOCKET: string | undefined = process.env.SKIFF_TEST_ENGINE;
 export async function openTestApp(
   engineSocket: string | undefined = ENGINE_SOCKET,
   guest: Partial<SshEndpoint> = {},
+  options: Partial<AppOptions> = {},
 ): Promise<TestApp> {
   const home = mkdtempSync(join(tmpdir(), 'skiff-window-'));
   const fake = engineSocket ? undefined : await FakeEngine.open(join(home, 'engine.sock'));
@@ -36,7 +37,7 @@ export async function openTestApp(
   const machine = new WindowMachine(() => ({ ...sshd.endpoint(engineSocket ?? join(home, 'engine.sock')), ...guest }));
   const web = webShell();
   // The app's own socket listens as well: the desktop shell and the command join this app.
-  const host = await openHost({ home, version: '0.1.0', machine: () => machine, openWeb: web.openWeb });
+  const host = await openHost({ home, version: '0.1.0', machine: () => machine, openWeb: web.openWeb, ...options });
   const { app } = host;
   if (!app) throw new Error('a new folder has no app yet');
   return {

@@ -1,3 +1,6 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import tls from 'node:tls';
 import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { seriousViolations } from './axe.ts';
@@ -83,6 +86,43 @@ describe.skipIf(skip)(
       await vi.waitFor(async () => expect(await editor().textContent()).toMatch(/labels/));
       await button('Show the refused one').click();
       await vi.waitFor(async () => expect(await editor().textContent()).toMatch(/198[.]51[.]100[.]7/));
+    });
+
+    test('proxies are saved into the configuration, and taken over from this computer', async () => {
+      await button('Discard').click();
+      process.env.http_proxy = 'http://127.0.0.1:3128';
+      await button('Take over from this computer').click();
+      delete process.env.http_proxy;
+      // Of the machine, this computer's loopback is the gateway.
+      await vi.waitFor(async () =>
+        expect(await page.getByLabel('HTTP proxy').inputValue()).toBe('http://10.0.2.2:3128'),
+      );
+      await page.getByLabel('Without a proxy').fill('localhost');
+      await button('Save proxies').click();
+      await vi.waitFor(
+        async () => expect(await info()).toMatchObject({ HttpProxy: 'http://10.0.2.2:3128', NoProxy: 'localhost' }),
+        {
+          timeout: LIMIT,
+        },
+      );
+      await vi.waitFor(async () => expect(await button('Save proxies').isDisabled()).toBe(true), { timeout: LIMIT });
+    });
+
+    test('certificate authorities are given to the machine, and nothing else is', async () => {
+      const { pid } = open.bed;
+      const field = page.getByRole('textbox', { name: 'Further certificate authorities' });
+      await field.fill('-----BEGIN CERTIFICATE-----\nno\n-----END CERTIFICATE-----');
+      await button('Save certificates').click();
+      await page.getByText('There is no certificate (PEM) in this text.').waitFor();
+      await button('Look on this computer').click();
+      await field.fill(tls.rootCertificates[0] ?? '');
+      await page.getByText('1 certificate.').waitFor();
+      await button('Save certificates').click();
+      await vi.waitFor(() => expect(open.bed.pid).not.toBe(pid), { timeout: LIMIT });
+      await vi.waitFor(async () => expect(await button('Save certificates').isDisabled()).toBe(true), {
+        timeout: LIMIT,
+      });
+      expect(readFileSync(join(open.bed.shared, 'extra-ca.pem'), 'utf8').trim()).toBe(tls.rootCertificates[0]);
     });
 
     test('complains about nothing', () => expect(open.browser.complaints).toEqual([]));

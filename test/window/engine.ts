@@ -18,12 +18,15 @@ export interface EngineWindow extends AsyncDisposable {
 }
 
 /** Opens the window at its first page, connected. */
-export async function openEngineWindow(options: Parameters<typeof openBrowser>[0] = {}): Promise<EngineWindow> {
+export async function openEngineWindow(
+  options: Parameters<typeof openBrowser>[0] = {},
+  appOptions: Parameters<typeof openTestApp>[2] = {},
+): Promise<EngineWindow> {
   await built();
   const bed = new Testbed();
   const guest = new EngineGuest(bed);
   await guest.start();
-  const app = await openTestApp(bed.socket, { configCommand: guest.command });
+  const app = await openTestApp(bed.socket, { configCommand: guest.command }, appOptions);
   const browser = await openBrowser(options);
   await browser.page.goto(await app.link());
   await browser.page.locator('[data-light=engine]').getByText('ready').waitFor({ timeout: 30_000 });

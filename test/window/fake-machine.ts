@@ -1,8 +1,10 @@
+import { listSnapshots } from '../../electron/machine/snapshots.ts';
 import {
   type DiskSnapshot,
   type ExposedPort,
   type Machine,
   MachineError,
+  type MachineFiles,
   type MachineStats,
 } from '../../electron/machine/types.ts';
 import { FakeMachine } from '../tunnel/fake-machine.ts';
@@ -11,6 +13,8 @@ import { FakeMachine } from '../tunnel/fake-machine.ts';
 export class WindowMachine extends FakeMachine implements Machine {
   readonly accelerator = undefined;
   readonly imageVersion = 'none';
+  /** a real data disk, for what is done to it while the machine is stopped */
+  files: MachineFiles | undefined;
   #ports: ExposedPort[] = [];
 
   async stop(): Promise<void> {
@@ -58,10 +62,11 @@ export class WindowMachine extends FakeMachine implements Machine {
   async growDisk(): Promise<void> {}
 
   async snapshots(): Promise<DiskSnapshot[]> {
-    return [];
+    return this.files ? listSnapshots(this.files) : [];
   }
 
-  async whileStopped<T>(): Promise<T> {
+  async whileStopped<T>(work: (files: MachineFiles) => Promise<T>): Promise<T> {
+    if (this.files && this.state.kind === 'stopped') return work(this.files);
     throw new MachineError('not-stopped', 'The machine is running.', { hint: 'Stop it first.' });
   }
 

@@ -1,8 +1,23 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { once } from 'node:events';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { createServer } from 'node:net';
 import { homedir, tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { xdgLogin } from '../../electron/services/system/login.ts';
+import { dockerCli } from '../../scripts/setup.mjs';
 import { seriousViolations } from './axe.ts';
 import { type EngineWindow, engineMissing, openEngineWindow } from './engine.ts';
 
@@ -24,7 +39,8 @@ describe.skipIf(skip)(
       // Docker's contexts of these tests are not those of whoever runs them.
       for (const name of DOCKERS) delete process.env[name];
       process.env.DOCKER_CONFIG = join(folder, 'docker');
-      open = await openEngineWindow({ width: 1280, height: 900 });
+      const login = xdgLogin(['/opt/skiff/skiff desktop', '100%'], { XDG_CONFIG_HOME: folder });
+      open = await openEngineWindow({ width: 1280, height: 900 }, { login, systemSocket: join(folder, 'docker.sock') });
       page = open.browser.page;
       page.setDefaultTimeout(LIMIT);
       origin = new URL(page.url()).origin;
@@ -104,6 +120,79 @@ describe.skipIf(skip)(
       await button('Remove').click();
       await see('It does not exist yet.');
       expect(JSON.parse(config()).currentContext).toBe(undefined);
+    });
+
+    test('Skiff is started at login, and not any more', async () => {
+      const entry = join(folder, 'autostart', 'skiff.desktop');
+      await page.getByLabel('Start Skiff when you log in').click();
+      await vi.waitFor(
+        () => expect(readFileSync(entry, 'utf8')).toContain('Exec="/opt/skiff/skiff desktop" "100%%"'),
+        soon,
+      );
+      await page.locator('#login[aria-checked=true]').waitFor();
+      await page.getByLabel('Start Skiff when you log in').click();
+      await vi.waitFor(() => expect(existsSync(entry)).toBe(false), soon);
+    });
+
+    test('the socket of other tools is linked on request, and given back', async () => {
+      const path = join(folder, 'docker.sock');
+      const other = join(folder, '.orbstack', 'docker.sock');
+      mkdirSync(dirname(other));
+      writeFileSync(other, '');
+      symlinkSync(other, path);
+      await go('/containers');
+      await go('/settings');
+      await line('Link ').getByText('belongs to OrbStack').waitFor();
+      await line('Link ').getByRole('button', { name: 'Link', exact: true }).click();
+      await page.locator('[data-confirm]').click();
+      await line('Link ').getByText('leads to Skiff.').waitFor();
+      const listed = execFileSync(dockerCli(), ['-H', `unix://${path}`, 'version', '-f', '{{.Server.Os}}']);
+      expect(String(listed).trim()).toBe('linux');
+      await button('Take away').click();
+      await line('Link ').getByText('belongs to OrbStack').waitFor();
+      expect(readlinkSync(path)).toBe(other);
+      rmSync(path);
+      // A socket itself is never touched.
+      const server = createServer().listen(path);
+      await once(server, 'listening');
+      await line('Link ').getByRole('button', { name: 'Link', exact: true }).click();
+      await page.locator('[data-confirm]').click();
+      await see(/is another program's own socket/);
+      server.close();
+    });
+
+    test('says why this way of running Skiff can not update itself', async () => {
+      await see(/^Only the desktop app updates itself/);
+      await page.getByLabel('Look for updates once a day').click();
+      await vi.waitFor(() => expect(settings().updates).toBe('off'), soon);
+    });
+
+    test('snapshots are taken, gone back to and deleted, and the disk is moved', async () => {
+      const dir = join(folder, 'machine');
+      mkdirSync(dir);
+      const dataDisk = join(dir, 'data.qcow2');
+      execFileSync('qemu-img', ['create', '-q', '-f', 'qcow2', dataDisk, '1G']);
+      open.app.machine.files = { dir, dataDisk, diskFolder: join(dir, 'disk-folder'), qemuImg: 'qemu-img' };
+      await page.getByLabel('Name of a new snapshot').fill('before');
+      await button('Take').click();
+      await page.getByText('The machine and its containers are stopped meanwhile.').waitFor();
+      await page.locator('[data-confirm]').click();
+      await button('Restore: before').click();
+      await page.locator('[data-confirm]').click();
+      await see('before');
+      await vi.waitFor(() => expect(open.app.machine.state.kind).toBe('running'), soon);
+      await button('Delete: before').click();
+      await page.locator('[data-confirm]').click();
+      await button('Delete: before').waitFor({ state: 'detached' });
+      await vi.waitFor(() => expect(open.app.machine.state.kind).toBe('running'), soon);
+      const to = join(folder, 'elsewhere');
+      mkdirSync(to);
+      await page.getByLabel('New folder').fill(to);
+      await button('Move').click();
+      await page.locator('[data-confirm]').click();
+      await see(`The data disk is in ${to} now.`);
+      expect(readdirSync(to)).toEqual(['data.qcow2']);
+      await page.locator('[data-light=engine]').getByText('ready').waitFor();
     });
 
     test('the search leaves what it finds', async () => {

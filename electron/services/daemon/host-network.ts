@@ -2,12 +2,18 @@ import { X509Certificate } from 'node:crypto';
 import tls from 'node:tls';
 import type { HostNetwork } from '../../contract/daemon.ts';
 
+/** This computer as the machine's network has it. */
+const GATEWAY = '10.0.2.2';
+
 /** What this computer uses: the variables that programs follow, and the certificates that its system trusts besides the public ones. */
 export function hostNetwork(env: NodeJS.ProcessEnv = process.env): HostNetwork {
   const variable = (name: string) => env[name] || env[name.toUpperCase()] || '';
+  /** What listens on this computer only is the gateway's for the machine. */
+  const proxy = (name: string) =>
+    variable(name).replace(/^(\w+:\/\/(?:[^@/]*@)?)(?:localhost|127[.][0-9.]+|\[::1\])(?=[:/]|$)/, `$1${GATEWAY}`);
   return {
-    httpProxy: variable('http_proxy'),
-    httpsProxy: variable('https_proxy'),
+    httpProxy: proxy('http_proxy'),
+    httpsProxy: proxy('https_proxy'),
     noProxy: variable('no_proxy'),
     authorities: furtherAuthorities(),
   };
