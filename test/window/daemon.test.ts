@@ -8,6 +8,7 @@ import { type EngineWindow, engineMissing, openEngineWindow } from './engine.ts'
 
 const skip = engineMissing();
 const LIMIT = 60_000;
+const soon = { timeout: 20_000, interval: 50 };
 
 describe.skipIf(skip)(
   `the engine's configuration in the window${skip ? `, skipped: ${skip}` : ''}`,
@@ -40,7 +41,7 @@ describe.skipIf(skip)(
       await write('{ "debug": "loud", "no-such-key": 1 }');
       await page.getByText('debug: expected true or false, not "loud"').first().waitFor();
       await page.getByText('no-such-key: the engine has no such key').first().waitFor();
-      await vi.waitFor(async () => expect(await page.locator('.cm-lintRange-error').count()).toBe(2));
+      await vi.waitFor(async () => expect(await page.locator('.cm-lintRange-error').count()).toBe(2), soon);
       expect(await page.getByRole('button', { name: /^Save/ }).isDisabled()).toBe(true);
     });
 
@@ -51,7 +52,7 @@ describe.skipIf(skip)(
       await page.keyboard.type('fal');
       await page.getByRole('option', { name: 'false' }).click();
       await page.keyboard.press('End');
-      await vi.waitFor(async () => expect(await editor().textContent()).toMatch(/"live-restore": false/));
+      await vi.waitFor(async () => expect(await editor().textContent()).toMatch(/"live-restore": false/), soon);
     });
 
     test('a key that the engine takes over at once is live, and leaves it running', async () => {
@@ -83,9 +84,9 @@ describe.skipIf(skip)(
       await page.getByText('The last one that worked was put back.').waitFor();
       expect((await info()).Labels).toEqual(['team=web']);
       await button('Discard').click();
-      await vi.waitFor(async () => expect(await editor().textContent()).toMatch(/labels/));
+      await vi.waitFor(async () => expect(await editor().textContent()).toMatch(/labels/), soon);
       await button('Show the refused one').click();
-      await vi.waitFor(async () => expect(await editor().textContent()).toMatch(/198[.]51[.]100[.]7/));
+      await vi.waitFor(async () => expect(await editor().textContent()).toMatch(/198[.]51[.]100[.]7/), soon);
     });
 
     test('proxies are saved into the configuration, and taken over from this computer', async () => {
@@ -94,8 +95,9 @@ describe.skipIf(skip)(
       await button('Take over from this computer').click();
       delete process.env.http_proxy;
       // Of the machine, this computer's loopback is the gateway.
-      await vi.waitFor(async () =>
-        expect(await page.getByLabel('HTTP proxy').inputValue()).toBe('http://10.0.2.2:3128'),
+      await vi.waitFor(
+        async () => expect(await page.getByLabel('HTTP proxy').inputValue()).toBe('http://10.0.2.2:3128'),
+        soon,
       );
       await page.getByLabel('Without a proxy').fill('localhost');
       await button('Save proxies').click();
