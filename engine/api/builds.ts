@@ -76,6 +76,12 @@ async function build(builds: BuildsBackend, context: Context): Promise<void> {
 function decode(context: Context): BuildRequest {
   const { query, request } = context;
   if (queryBool(query, 'squash')) throw invalidParameter('squash is only supported with experimental mode');
+  // Both mean something on Windows only.
+  if (query.has('securityopt')) throw invalidParameter('security options are not supported on linux');
+  const isolation = query.get('isolation') || 'default';
+  if (isolation.toLowerCase() !== 'default') {
+    throw invalidParameter(`unsupported isolation: ${JSON.stringify(isolation)}`);
+  }
   const outputs = query.get('outputs');
   if (outputs && outputs !== '[]' && outputs !== 'null') {
     throw invalidParameter('outputs are only supported with BuildKit');

@@ -1,0 +1,153 @@
+import { execFileSync } from 'node:child_process';
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+
+import { canRun, Testbed } from '../engine/testbed.ts';
+import { contextTar, postBuild } from './api.ts';
+import { leftovers } from './leftovers.ts';
+import { ContextFolder } from './samples.ts';
+
+const BASE = 'FROM skiff/welcome\n';
+const MIB = 1024 * 1024;
+
+describe.skipIf(!canRun)('options of docker build (skipped without root on Linux: needs namespaces)', () => {
+  let bed: Testbed;
+
+  beforeAll(async () => {
+    bed = new Testbed();
+    await bed.start();
+  });
+  afterAll(() => bed[Symbol.asyncDispose]());
+
+  const build = async (dockerfile: string, ...args: string[]) => {
+    using folder = new ContextFolder({ Dockerfile: dockerfile });
+    return await bed.docker(['build', ...args, folder.path]);
+  };
+
+  test('-q prints the id and nothing else, and of a failure what was said', async () => {
+    const quiet = await build(`${BASE}RUN echo loud`, '-q', '-t', 'quiet');
+    expect(quiet.code).toBe(0);
+    expect(quiet.stdout.trim()).toBe(await bed.ok('image', 'inspect', '-f', '{{.Id}}', 'quiet'));
+    const failed = await build(`${BASE}RUN echo loud; exit 3`, '-q');
+    expect(failed.code).toBe(3);
+    expect(failed.stdout + failed.stderr).toContain('loud\n');
+  });
+
+  test('the stream has the id as aux', async () => {
+    const { text } = await postBuild(bed.socket, { t: 'streamed' }, await contextTar({ Dockerfile: BASE }));
+    const id = await bed.ok('image', 'inspect', '-f', '{{.Id}}', 'streamed');
+    expect(text).toContain(`{"aux":{"ID":"${id}"}}`);
+    expect(text).toContain('Successfully tagged streamed:latest');
+  });
+
+  test('limits, names and the network reach RUN', async () => {
+    const script = [
+      'echo shm $(df -k /dev/shm | tail -n 1 | tr -s " " | cut -d" " -f2)',
+      'echo files $(ulimit -n) $(ulimit -Hn)',
+      'grep other.example /etc/hosts',
+      'echo devices $(ls /sys/class/net)',
+      'cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/memory/memory.limit_in_bytes 2>/dev/null || true',
+    ].join('; ');
+    const options = ['--shm-size', '32m', '--ulimit', 'nofile=100:200', '--add-host', 'other.example:192.0.2.7'];
+    const { stdout } = await build(`${BASE}RUN ${script}`, ...options, '--network', 'none', '--memory', '64m');
+    expect(stdout).toContain('shm 32768\n');
+    expect(stdout).toContain('files 100 200\n');
+    expect(stdout).toContain('192.0.2.7\tother.example\n');
+    expect(stdout).toContain('devices lo\n');
+    expect(stdout).toContain('67108864\n');
+  });
+
+  test('triggers run in the build that starts from their image, and are gone after it', async () => {
+    expect((await build(`${BASE}ONBUILD RUN echo pulled > /t\nONBUILD ENV T=1`, '-t', 'trigger')).code).toBe(0);
+    expect(await bed.ok('image', 'inspect', '-f', '{{json .Config.OnBuild}}', 'trigger')).toBe(
+      '["RUN echo pulled > /t","ENV T=1"]',
+    );
+    const { stdout } = await build('FROM trigger\nRUN echo own >> /t', '-t', 'triggered');
+    expect(stdout).toContain('# Executing 2 build triggers\n');
+    expect(await bed.ok('run', '--rm', 'triggered', 'sh', '-c', 'cat /t; echo $T')).toBe('pulled\nown\n1');
+    expect(await bed.ok('image', 'inspect', '-f', '{{json .Config.OnBuild}}', 'triggered')).toBe('null');
+  });
+
+  test.each([
+    [{ squash: '1' }, 'squash is only supported with experimental mode'],
+    [{ outputs: '[{"Type":"local"}]' }, 'outputs are only supported with BuildKit'],
+    [{ shmsize: '-1' }, 'SHM size can not be less than 0'],
+    [{ securityopt: 'label=disable' }, 'security options are not supported on linux'],
+    [{ isolation: 'hyperv' }, 'unsupported isolation: "hyperv"'],
+    [{ ulimits: 'x' }, 'error reading ulimits'],
+    [{ t: 'UPPER' }, 'must be lowercase'],
+  ])('%j is refused', async (query, words) => {
+    const outcome = await postBuild(bed.socket, query, await contextTar({ Dockerfile: BASE }));
+    expect(outcome.status).toBe(400);
+    expect(outcome.error).toContain(words);
+  });
+
+  test('prune takes what its filters name', async () => {
+    await bed.ok('builder', 'prune', '-af');
+    await build(`${BASE}RUN echo kept > /f`);
+    await build(`${BASE}RUN echo doomed > /f`);
+    const pruned = await bed.ok('builder', 'prune', '-af', '--filter', 'unused-for=1h');
+    expect(pruned).toMatch(/\s0B/);
+    const records = (): Promise<string> =>
+      bed.ok('system', 'df', '-v', '--format', '{{range .BuildCache}}{{.ID}} {{.CacheType}}\n{{end}}');
+    const before = (await records()).split('\n').filter(Boolean);
+    expect(before).toHaveLength(2);
+    await bed.ok('builder', 'prune', '-af', '--filter', 'type=exec.cachemount');
+    expect((await records()).split('\n').filter(Boolean)).toHaveLength(2);
+    await bed.ok('builder', 'prune', '-af', '--filter', `id=${before[0]?.split(' ')[0]}`);
+    expect((await records()).split('\n').filter(Boolean)).toEqual(before.slice(1));
+    const refused = await bed.docker(['builder', 'prune', '-af', '--filter', 'nope=1']);
+    expect(refused.stderr).toContain("invalid filter 'nope'");
+  });
+
+  test('builder.gc keeps what was used last', async () => {
+    await bed.ok('builder', 'prune', '-af');
+    await bed.stop();
+    bed.configure({ builder: { gc: { enabled: true, defaultKeepStorage: '4MB' } } });
+    await bed.start();
+    const big = (name: string) => `${BASE}RUN (echo ${name}; dd if=/dev/zero bs=1M count=3) > /big`;
+    for (const name of ['first', 'second', 'third']) {
+      await build(big(name), '-t', 'big');
+      await bed.ok('rmi', 'big');
+    }
+    expect((await build(big('third'))).stdout).toContain('Using cache');
+    expect((await build(big('first'))).stdout).not.toContain('Using cache');
+  });
+});
+
+describe.skipIf(!canRun)('docker build on a small disk (skipped without root on Linux: needs namespaces)', () => {
+  let bed: Testbed;
+  let disk: string;
+
+  beforeAll(async () => {
+    bed = new Testbed();
+    disk = join(bed.data, 'lib');
+    mkdirSync(disk, { recursive: true });
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=128m', 'tmpfs', disk]);
+    await bed.start();
+  });
+  afterAll(async () => {
+    await bed.stop();
+    await vi.waitFor(() => expect(bed.shimPid).toBeUndefined(), 20_000);
+    execFileSync('umount', [disk]);
+    await bed[Symbol.asyncDispose]();
+  });
+
+  test('a RUN or an ADD that fills it fails and frees it, and the next build works', async () => {
+    using folder = new ContextFolder({ Dockerfile: `${BASE}RUN dd if=/dev/zero of=/big bs=1M` });
+    const filled = await bed.docker(['build', folder.path]);
+    expect(filled.code).toBe(1);
+    expect(filled.stdout + filled.stderr).toContain('No space left on device');
+    await vi.waitFor(() => expect(leftovers(bed)).toEqual([]), 20_000);
+
+    const body = await contextTar({ Dockerfile: `${BASE}COPY big /`, big: Buffer.alloc(50 * MIB) });
+    const twice = await contextTar({ Dockerfile: BASE, big: Buffer.alloc(127 * MIB) });
+    expect((await postBuild(bed.socket, {}, twice)).status).not.toBe(200);
+    await vi.waitFor(() => expect(leftovers(bed)).toEqual([]), 20_000);
+    expect((await postBuild(bed.socket, { t: 'fits' }, body)).error).toBe('');
+    expect(await bed.ok('run', '--rm', 'fits', 'stat', '-c', '%s', '/big')).toBe(String(50 * MIB));
+    expect(bed.log).not.toContain('level=fatal');
+  });
+});
