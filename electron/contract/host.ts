@@ -17,4 +17,6 @@ export interface HostFolder {
 export interface HostContract {
   /** empty: the user's home */
   folder(path: string): Promise<HostFolder>;
+  /** the first TCP port from this one on that nobody listens on */
+  freePort(from: number): Promise<number>;
 }

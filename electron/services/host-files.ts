@@ -1,4 +1,5 @@
 import { readdir, stat } from 'node:fs/promises';
+import { createServer } from 'node:net';
 import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { Implementation } from '../contract/contract.ts';
@@ -24,7 +25,21 @@ export function hostServices(): Implementation['host'] {
         entries: entries.filter((entry) => entry !== undefined).sort(inOrder),
       };
     },
+    async freePort(from) {
+      const first = Math.max(1_024, Math.min(Number(from) || 8_080, 65_000));
+      for (let port = first; port < first + 500; port++) if (await isFree(port)) return port;
+      throw new ServiceError('failed', `No port from ${first} on is free.`);
+    },
   };
+}
+
+/** On all addresses, as a published port will be. */
+function isFree(port: number): Promise<boolean> {
+  return new Promise((done) => {
+    const server = createServer();
+    server.once('error', () => done(false));
+    server.listen({ port, host: '0.0.0.0', exclusive: true }, () => server.close(() => done(true)));
+  });
 }
 
 /** Links count as what they lead to; those that lead nowhere are left out. */

@@ -3,6 +3,7 @@ import { basename, dirname } from 'node:path/posix';
 import type { Readable } from 'node:stream';
 import { extract, type Header, pack } from 'tar-stream';
 import type { VolumeEntry, VolumeFile, VolumeFolder } from '../contract/volumes.ts';
+import { listing } from './containers/files.ts';
 import { ServiceError } from './errors.ts';
 import type { VolumeHelper } from './volume-helper.ts';
 
@@ -15,7 +16,12 @@ const LONGEST_TEXT = 1024 * 1024;
 export async function readFolder(helper: VolumeHelper, path: string): Promise<VolumeFolder> {
   const clean = path.split('/').filter(Boolean).join('/');
   const entries = new Map<string, VolumeEntry>();
-  const archive = await helper.read(clean);
+  const archive = await helper.list(clean);
+  const listed = await listing(archive);
+  if (listed) {
+    const named = listed.map(({ linkTarget: target, ...entry }) => ({ ...entry, target }));
+    return { path: clean, entries: sorted(named), partial: false };
+  }
   const reader = extract();
   archive.on('error', (error) => reader.destroy(error));
   archive.pipe(reader);
@@ -23,8 +29,8 @@ export async function readFolder(helper: VolumeHelper, path: string): Promise<Vo
   let seen = 0;
   let partial = false;
   for await (const entry of reader) {
-    // The first part is the folder's own name.
-    const [, name, ...below] = entry.header.name.replace(/^\.\//, '').split('/').filter(Boolean);
+    // The first part is the folder's own name, or a dot.
+    const [, name, ...below] = entry.header.name.split('/').filter(Boolean);
     if (name && below.length === 0) entries.set(name, described(name, entry.header));
     entry.resume();
     bytes += entry.header.size ?? 0;
@@ -32,9 +38,12 @@ export async function readFolder(helper: VolumeHelper, path: string): Promise<Vo
     if (partial) break;
   }
   archive.destroy();
+  return { path: clean, entries: sorted([...entries.values()]), partial };
+}
+
+function sorted(entries: VolumeEntry[]): VolumeEntry[] {
   const rank = (entry: VolumeEntry) => (entry.kind === 'folder' ? 0 : 1);
-  const sorted = [...entries.values()].sort((a, b) => rank(a) - rank(b) || a.name.localeCompare(b.name));
-  return { path: clean, entries: sorted, partial };
+  return entries.sort((a, b) => rank(a) - rank(b) || a.name.localeCompare(b.name));
 }
 
 export async function readFile(helper: VolumeHelper, path: string): Promise<VolumeFile> {

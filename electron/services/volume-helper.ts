@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import type { Readable } from 'node:stream';
+import { LISTING_TYPE } from './containers/files.ts';
 import type { EngineLink } from './engine-link.ts';
 import { ServiceError } from './errors.ts';
 
@@ -67,6 +68,17 @@ export class VolumeHelper {
   read(path: string): Promise<IncomingMessage> {
     const query = { path: inside(path) };
     return this.#link.http.open('GET', `/v1.51/containers/${this.#id}/archive`, { query, signal: this.#signal });
+  }
+
+  /** What lies in the folder `path`, where the engine can say so without a tar of all that is below it. */
+  list(path: string): Promise<IncomingMessage> {
+    const query = { path: `${inside(path)}/.` };
+    const headers = { Accept: LISTING_TYPE };
+    return this.#link.http.open('GET', `/v1.51/containers/${this.#id}/archive`, {
+      query,
+      headers,
+      signal: this.#signal,
+    });
   }
 
   /** Unpacks a tar into the folder `path` of the volume. */

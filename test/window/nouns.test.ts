@@ -124,6 +124,23 @@ describe.skipIf(skip)(
       await page().getByText('No container is on this network yet.').waitFor();
     });
 
+    test('the palette finds volumes, networks, images, settings and what can be done with them', async () => {
+      const find = async (typed: string, option: string) => {
+        await page().keyboard.press('Control+k');
+        await page().getByRole('dialog').getByRole('textbox').fill(typed);
+        await page().getByRole('option', { name: option }).first().click();
+      };
+      const heading = (name: string) => page().getByRole('heading', { name, exact: true }).waitFor();
+      await find('notes', 'notes');
+      await heading('notes');
+      await find('back', 'back');
+      await heading('back');
+      await find('skiff/welcome', 'skiff/welcome:latest');
+      await heading('skiff/welcome:latest');
+      await find('Data disk', 'Data disk');
+      await heading('Settings');
+    });
+
     test('a build that fails shows its error beside its instruction', async () => {
       writeFileSync(join(folder, 'Dockerfile'), 'FROM skiff/welcome\nENV A=1\nRUN echo before && false\n');
       await go('Builds');

@@ -8,7 +8,7 @@ import { ServiceError } from '../errors.ts';
 import { fileName } from './input.ts';
 
 /** The engine's own answer for a directory; Docker's sends a tar of all that is below it, of which the first level is taken. */
-const LISTING_TYPE = 'application/vnd.skiff.directory+json';
+export const LISTING_TYPE = 'application/vnd.skiff.directory+json';
 const PART = 64 * 1024;
 const MOST_ENTRIES = 20_000;
 
@@ -41,11 +41,14 @@ export async function listFiles(
       (error, data) => (error ? fail(error) : done(data as IncomingMessage)),
     );
   });
-  if (response.headers['content-type'] === LISTING_TYPE) {
-    const found = JSON.parse((await buffer(response)).toString('utf8')) as PathStat[];
-    return found.slice(0, MOST_ENTRIES).map(entryOfStat);
-  }
-  return firstLevel(response);
+  return (await listing(response)) ?? firstLevel(response);
+}
+
+/** Our engine's answer to a request that accepts LISTING_TYPE; undefined for another engine's, which is a tar. */
+export async function listing(response: IncomingMessage): Promise<FileEntry[] | undefined> {
+  if (response.headers['content-type'] !== LISTING_TYPE) return undefined;
+  const found = JSON.parse((await buffer(response)).toString('utf8')) as PathStat[];
+  return found.slice(0, MOST_ENTRIES).map(entryOfStat);
 }
 
 /** os.FileMode of Go: type in the high bits. */
