@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { seriousViolations } from './axe.ts';
 import { type EngineWindow, engineMissing, openEngineWindow } from './engine.ts';
 
 const skip = engineMissing();
@@ -136,7 +137,10 @@ describe.skipIf(skip)(
       await find('back', 'back');
       await heading('back');
       await find('skiff/welcome', 'skiff/welcome:latest');
-      await heading('skiff/welcome:latest');
+      // The same image has another name by now, which comes first.
+      await page()
+        .getByRole('heading', { name: /^(mine:1|skiff\/welcome:latest)$/ })
+        .waitFor();
       await find('Data disk', 'Data disk');
       await heading('Settings');
     });
@@ -152,6 +156,31 @@ describe.skipIf(skip)(
       await page().getByText('The build ended here').waitFor();
       await go('Activity');
       await page().locator('[data-task=failed]').first().waitFor();
+    });
+
+    test('no page has a serious fault of accessibility, in either theme', async () => {
+      const origin = new URL(page().url()).origin;
+      const image = await window.bed.ok('image', 'inspect', '-f', '{{.Id}}', 'skiff/welcome');
+      const network = await window.bed.ok('network', 'inspect', '-f', '{{.Id}}', 'back');
+      const found: string[] = [];
+      for (const colorScheme of ['light', 'dark'] as const) {
+        await page().emulateMedia({ colorScheme });
+        for (const path of [
+          'images',
+          `images/${image}`,
+          'volumes',
+          'volumes/notes',
+          'networks',
+          `networks/${network}`,
+          'builds',
+          'activity',
+        ]) {
+          await page().goto(`${origin}/#/${path}`);
+          await page().locator('main table, main [role=table], main .panel, main section').first().waitFor();
+          for (const fault of await seriousViolations(page())) found.push(`${path} (${colorScheme}): ${fault}`);
+        }
+      }
+      expect(found).toEqual([]);
     });
 
     test('complains about nothing', () => expect(window.browser.complaints).toEqual([]));
