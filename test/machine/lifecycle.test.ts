@@ -95,6 +95,13 @@ describe.skipIf(!canBoot)('the machine over days (skipped without QEMU)', { time
           await acknowledged(kept.volumes, name, 'volume', 'create', name);
           await acknowledged(kept.containers, name, 'create', '--name', name, 'skiff/welcome');
           await acknowledged(kept.images, `cut:${name}`, 'commit', name, `cut:${name}`);
+          // Away and back, so that there is a load to be cut off as well.
+          const archive = join(app.home, 'cut.tar');
+          if ((await app.docker('save', '-o', archive, `cut:${name}`)).code === 0) {
+            kept.images.delete(`cut:${name}`);
+            await app.docker('rmi', `cut:${name}`);
+            await acknowledged(kept.images, `cut:${name}`, 'load', '-q', '-i', archive);
+          }
           const write = `echo ${name} >/v/${name}; sync`;
           await acknowledged(written, name, 'run', '--rm', '-v', 'words:/v', 'skiff/welcome', 'sh', '-c', write);
         }
@@ -121,6 +128,7 @@ describe.skipIf(!canBoot)('the machine over days (skipped without QEMU)', { time
       const last = [...kept.images].at(-1);
       if (last) expect(await app.docker('run', '--rm', last, 'echo', 'ok')).toMatchObject({ code: 0, stdout: 'ok\n' });
       expect(readFileSync(join(app.home, 'machine', 'console.log'), 'utf8')).not.toMatch(/INCONSISTENCY|EXT4-fs error/);
+      expect(readFileSync(join(app.home, 'machine', 'engine.log'), 'utf8')).not.toMatch(/ is missing/);
     }
     console.log(`kept: ${kept.containers.size} containers, ${kept.volumes.size} volumes, ${kept.images.size} images`);
   });
