@@ -49,6 +49,7 @@ import { HostChannel } from './network/host-channel.ts';
 import { Sandboxes } from './network/sandbox.ts';
 import type { EngineOptions } from './options.ts';
 import { capabilitiesOfMask } from './runtime/capabilities.ts';
+import { chooseRuntimes } from './runtime/choice.ts';
 import { Runtime } from './runtime/runtime.ts';
 import { ShimClient } from './runtime/shim-client.ts';
 import { Snapshots } from './snapshots/snapshots.ts';
@@ -59,10 +60,6 @@ import { DocumentStore, documentsSchema } from './store/documents.ts';
 import { imageSchema } from './store/images.ts';
 import { layerSchema } from './store/layers.ts';
 
-const RUNTIMES: readonly [string, string][] = [
-  ['crun', '/usr/bin/crun'],
-  ['runc', '/usr/bin/runc'],
-];
 const INIT_PATHS = ['/usr/bin/tini-static', '/usr/bin/tini', '/usr/bin/catatonit'];
 const EXT4_MAGIC = 0xef53;
 const FILESYSTEMS: Record<number, string> = {
@@ -88,7 +85,10 @@ export interface Engine {
 /** Puts the parts together, in the order in which they need each other, and takes over what an earlier engine left. */
 export async function startEngine(options: EngineOptions): Promise<Engine> {
   const { dataRoot, execRoot, config } = options;
-  const live = new LiveConfig(options.configFile, config);
+  let runtimes = chooseRuntimes(config);
+  const live = new LiveConfig(options.configFile, config, (next) => {
+    runtimes = chooseRuntimes(next);
+  });
   mkdirSync(dataRoot, { recursive: true, mode: 0o710 });
   mkdirSync(execRoot, { recursive: true, mode: 0o710 });
   if (!lockFile(join(dataRoot, 'lock'))) throw new Error(`another engine is using ${dataRoot}`);
@@ -137,12 +137,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
     },
   });
 
-  const runtimes = new Map(RUNTIMES.filter(([, path]) => existsSync(path)));
-  for (const [name, { path }] of Object.entries(config.runtimes ?? {})) runtimes.set(name, path);
-  const defaultRuntime = config['default-runtime'] ?? [...runtimes.keys()][0] ?? 'crun';
-  if (!runtimes.has(defaultRuntime))
-    throw new Error(`default-runtime: unknown or invalid runtime name: ${defaultRuntime}`);
-  const runtime = new Runtime({ execRoot, shim, runtimes, defaultRuntime });
+  const runtime = new Runtime({ execRoot, shim, choice: () => runtimes });
 
   const host = options.hostChannel ? new HostChannel() : undefined;
   if (host && options.hostChannel) await host.listen(options.hostChannel);
@@ -237,8 +232,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
     dataRoot,
     backingFilesystem: FILESYSTEMS[statfsSync(dataRoot).type] ?? 'unknown',
     cgroupVersion: cgroupVersion(),
-    runtimes,
-    defaultRuntime,
+    runtimes: () => runtimes,
     containers,
     images,
     volumes,

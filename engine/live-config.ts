@@ -13,10 +13,13 @@ export interface Reloaded {
  */
 export class LiveConfig {
   readonly #path: string | undefined;
+  readonly #follow: (next: DaemonConfig) => void;
   #current: DaemonConfig;
 
-  constructor(path: string | undefined, atStart: DaemonConfig) {
+  /** @param follow is told of what is about to be current; when it throws, everything stays as it was */
+  constructor(path: string | undefined, atStart: DaemonConfig, follow: (next: DaemonConfig) => void) {
     this.#path = path;
+    this.#follow = follow;
     this.#current = atStart;
   }
 
@@ -36,6 +39,7 @@ export class LiveConfig {
       if (key in read) next[key] = read[key];
       else delete next[key];
     }
+    this.#follow(next as DaemonConfig);
     this.#current = next as DaemonConfig;
     return { applied, waiting: changed.filter((key) => !KEYS[key]?.live) };
   }

@@ -1,7 +1,6 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { dirname, join } from 'node:path';
-
 import { invalidParameter } from '../errors.ts';
 import { type CgroupStats, machineCpu, readCgroupStats } from '../linux/cgroup-stats.ts';
 import { Cgroup, prepareCgroupParent } from '../linux/cgroups.ts';
@@ -9,6 +8,7 @@ import { FilesRoot } from '../linux/files-root.ts';
 import { type MachineLimits, readMachineLimits } from '../linux/machine-limits.ts';
 import { MS, mount, mountsUnder, unmount } from '../linux/mount.ts';
 import type { AttachRequest, LogTarget, ProcessInfo, StdioOptions } from '../shim/protocol.ts';
+import type { RuntimeChoice } from './choice.ts';
 import { mountInRoot } from './mount-view.ts';
 import type { ShimClient } from './shim-client.ts';
 import { type ContainerSpec, type OciMount, ociProcess, ociSpec, type ProcessSpec } from './spec.ts';
@@ -24,9 +24,8 @@ const CGROUP_PARENT = '/skiff';
 export interface RuntimeOptions {
   readonly execRoot: string;
   readonly shim: ShimClient;
-  /** Name → program, for instance crun → /usr/bin/crun. */
-  readonly runtimes: ReadonlyMap<string, string>;
-  readonly defaultRuntime: string;
+  /** Asked each time: a reload may change it. */
+  readonly choice: () => RuntimeChoice;
 }
 
 /**
@@ -47,11 +46,11 @@ export class Runtime {
   }
 
   get names(): ReadonlyMap<string, string> {
-    return this.#options.runtimes;
+    return this.#options.choice().runtimes;
   }
 
   get defaultName(): string {
-    return this.#options.defaultRuntime;
+    return this.#options.choice().defaultRuntime;
   }
 
   /** What this machine can limit. */
@@ -107,7 +106,7 @@ export class Runtime {
 
   /** Throws when there is no such runtime, in Docker's words. */
   checkName(name: string): void {
-    if (!this.#options.runtimes.has(name)) throw invalidParameter(`unknown or invalid runtime name: ${name}`);
+    if (!this.names.has(name)) throw invalidParameter(`unknown or invalid runtime name: ${name}`);
   }
 
   #stateRoot(name: string): string {
@@ -115,7 +114,7 @@ export class Runtime {
   }
 
   #command(name: string): string[] {
-    const program = this.#options.runtimes.get(name);
+    const program = this.names.get(name);
     if (!program) throw invalidParameter(`unknown or invalid runtime name: ${name}`);
     return [program, '--root', this.#stateRoot(name)];
   }
@@ -274,7 +273,7 @@ export class Runtime {
     for (const id of readdirSync(base)) {
       if (keep(id)) continue;
       const parent = this.#cgroupParentOf(id);
-      for (const name of this.#options.runtimes.keys()) this.cleanUp(id, name, parent);
+      for (const name of this.names.keys()) this.cleanUp(id, name, parent);
     }
   }
 

@@ -36,12 +36,22 @@ describe.skipIf(!canRun)('skiffd and its daemon.json (skipped without root on Li
     await bed.start();
     expect(JSON.parse(await bed.ok('info', '--format', '{{json .}}'))).toMatchObject({ Labels: ['a=1'], Debug: false });
 
-    bed.configure({ labels: ['a=2'], debug: true, mtu: 1300, 'insecure-registries': ['10.0.0.0/8'] });
+    bed.configure({
+      labels: ['a=2'],
+      debug: true,
+      mtu: 1300,
+      'insecure-registries': ['10.0.0.0/8'],
+      runtimes: { other: { path: '/usr/bin/runc' } },
+      'default-runtime': 'other',
+    });
     const since = String(Date.now() / 1000 - 1);
     process.kill(bed.pid, 'SIGHUP');
     const info = async () => JSON.parse(await bed.ok('info', '--format', '{{json .}}'));
     await expect.poll(info, { timeout: 20_000 }).toMatchObject({ Labels: ['a=2'], Debug: true });
     expect((await info()).RegistryConfig.InsecureRegistryCIDRs).toContain('10.0.0.0/8');
+    expect(await info()).toMatchObject({ DefaultRuntime: 'other' });
+    await bed.ok('run', '--name', 'by-other', 'skiff/welcome', 'true');
+    expect(await bed.ok('inspect', '-f', '{{.HostConfig.Runtime}}', 'by-other')).toBe('other');
     expect(bed.log).toMatch(/need a restart.*mtu/);
     const events = await bed.ok(
       'events',
@@ -56,9 +66,14 @@ describe.skipIf(!canRun)('skiffd and its daemon.json (skipped without root on Li
     );
     expect(JSON.parse(events)).toMatchObject({ Action: 'reload', Actor: { Attributes: { debug: 'true' } } });
 
+    bed.configure({ labels: ['a=3'], 'default-runtime': 'none-such' });
+    process.kill(bed.pid, 'SIGHUP');
+    await expect.poll(() => bed.log, { timeout: 20_000 }).toMatch(/invalid runtime name: none-such/);
     bed.configure('{"labels": 3}');
     process.kill(bed.pid, 'SIGHUP');
-    await expect.poll(() => bed.log, { timeout: 20_000 }).toMatch(/configuration not reloaded/);
+    await expect
+      .poll(() => bed.log, { timeout: 20_000 })
+      .toMatch(/labels.*expected|configuration not reloaded.*labels/);
     expect(await info()).toMatchObject({ Labels: ['a=2'] });
   });
 

@@ -61,7 +61,7 @@ export function readCertificates(certsDir: string, domain: string): Certificates
   const orphan = names.find((name) => name.endsWith('.key') && !names.includes(name.replace(/\.key$/, '.cert')));
   if (orphan) throw systemError(`missing client certificate ${orphan.replace(/\.key$/, '.cert')} for key ${orphan}`);
   return {
-    ...(authorities.length > 0 ? { ca: [...tls.rootCertificates, ...authorities] } : {}),
+    ...(authorities.length > 0 ? { ca: [...tls.getCACertificates('default'), ...authorities] } : {}),
     ...(certName ? { cert: readFileSync(`${folder}/${certName}`, 'utf8') } : {}),
     ...(keyName ? { key: readFileSync(`${folder}/${keyName}`, 'utf8') } : {}),
   };

@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { arch, cpus, hostname, release, totalmem } from 'node:os';
 import { promisify } from 'node:util';
+import type { RuntimeChoice } from '../../runtime/choice.ts';
 
 import type { Containers } from '../containers/containers.ts';
 import type { Events } from '../events.ts';
@@ -23,8 +24,7 @@ export interface SystemParts {
   readonly dataRoot: string;
   readonly backingFilesystem: string;
   readonly cgroupVersion: 1 | 2;
-  readonly runtimes: ReadonlyMap<string, string>;
-  readonly defaultRuntime: string;
+  readonly runtimes: () => RuntimeChoice;
   readonly containers: Containers;
   readonly images: Images;
   readonly volumes: DiskUsageParts['volumes'];
@@ -59,14 +59,19 @@ interface ComponentVersion {
 export class System {
   readonly #parts: SystemParts;
   readonly #startedAt = new Date();
-  #components: Promise<ComponentVersion[]> | undefined;
+  #components: Promise<ComponentVersion[]> = Promise.resolve([]);
+  #componentsOf: RuntimeChoice['runtimes'] | undefined;
 
   constructor(parts: SystemParts) {
     this.#parts = parts;
   }
 
   #runtimeComponents(): Promise<ComponentVersion[]> {
-    this.#components ??= Promise.all([...this.#parts.runtimes].map(([name, path]) => runtimeVersion(name, path)));
+    const { runtimes } = this.#parts.runtimes();
+    if (this.#componentsOf !== runtimes) {
+      this.#componentsOf = runtimes;
+      this.#components = Promise.all([...runtimes].map(([name, path]) => runtimeVersion(name, path)));
+    }
     return this.#components;
   }
 
@@ -131,7 +136,8 @@ export class System {
   }
 
   async info(): Promise<object> {
-    const { id, images, cgroupVersion, runtimes, defaultRuntime, dataRoot, events, proxies } = this.#parts;
+    const { id, images, cgroupVersion, dataRoot, events, proxies } = this.#parts;
+    const { runtimes, defaultRuntime } = this.#parts.runtimes();
     const config = this.#parts.config();
     const registry = { mirrors: config['registry-mirrors'] ?? [], insecure: config['insecure-registries'] ?? [] };
     const states = this.#states();
