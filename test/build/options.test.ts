@@ -26,6 +26,13 @@ describe.skipIf(!canRun)('options of docker build (skipped without root on Linux
     return await bed.docker(['build', ...args, folder.path]);
   };
 
+  /** A build that leaves its steps and no image. */
+  const cacheOnly = async (dockerfile: string): Promise<string> => {
+    const { stdout } = await build(dockerfile, '-t', 'gone');
+    await bed.ok('rmi', 'gone');
+    return stdout;
+  };
+
   test('-q prints the id and nothing else, and of a failure what was said', async () => {
     const quiet = await build(`${BASE}RUN echo loud`, '-q', '-t', 'quiet');
     expect(quiet.code).toBe(0);
@@ -98,22 +105,65 @@ describe.skipIf(!canRun)('options of docker build (skipped without root on Linux
     expect((await records()).split('\n').filter(Boolean)).toHaveLength(2);
     await bed.ok('builder', 'prune', '-af', '--filter', `id=${before[0]?.split(' ')[0]}`);
     expect((await records()).split('\n').filter(Boolean)).toEqual(before.slice(1));
-    const refused = await bed.docker(['builder', 'prune', '-af', '--filter', 'nope=1']);
-    expect(refused.stderr).toContain("invalid filter 'nope'");
   });
 
+  test.each([
+    [['nope=1'], "invalid filter 'nope'"],
+    [['shared=x'], "invalid filter 'shared=[x]'"],
+    [['type=a', 'type=b'], 'filters expect only one value'],
+    [['until=1h', 'unused-for=1h'], 'conflicting filters: "until" and "unused-for"'],
+  ])('prune refuses the filters %j', async (filters, words) => {
+    const options = filters.flatMap((filter) => ['--filter', filter]);
+    expect((await bed.docker(['builder', 'prune', '-af', ...options])).stderr).toContain(words);
+  });
+
+  test('prune knows what an image shares, in its filters and without --all', async () => {
+    await bed.ok('builder', 'prune', '-af');
+    await build(`${BASE}RUN echo shared > /f`, '-t', 'sharing');
+    await cacheOnly(`${BASE}RUN echo private > /f`);
+    const shared = async (): Promise<string> =>
+      (await bed.ok('system', 'df', '-v', '--format', '{{range .BuildCache}}{{.Shared}} {{end}}')).trim();
+    const prune = async (...options: string[]): Promise<string> => {
+      await bed.ok('builder', 'prune', '-f', ...options);
+      return (await shared()).split(' ').sort().join(' ');
+    };
+    expect(await prune('-a', '--filter', 'inuse=true')).toBe('false true');
+    expect(await prune('-a', '--filter', 'shared=true', '--filter', 'private=true')).toBe('false true');
+    expect(await prune('--filter', 'shared=true')).toBe('false true');
+    expect(await prune('-a', '--filter', 'shared=false')).toBe('true');
+    await cacheOnly(`${BASE}RUN echo private > /f`);
+    expect(await prune('-a', '--filter', 'private=false')).toBe('false');
+    await bed.ok('rmi', 'sharing');
+  });
+
+  test('--keep-storage spares what was used last, and a step as long as what was made on it', async () => {
+    await bed.ok('builder', 'prune', '-af');
+    const fill = (name: string): string => `RUN (echo ${name}; dd if=/dev/zero bs=1M count=3) > /${name}`;
+    const below = `${BASE}${fill('below')}`;
+    const alone = `${BASE}${fill('alone')}`;
+    await cacheOnly(`${BASE}${fill('below')}\n${fill('above')}`);
+    await cacheOnly(alone);
+    await cacheOnly(below);
+    const hits = async (dockerfile: string): Promise<number> =>
+      (await cacheOnly(dockerfile)).split('Using cache').length - 1;
+    await bed.ok('builder', 'prune', '-af', '--keep-storage', '7MB');
+    expect(await hits(alone)).toBe(1);
+    expect(await hits(below)).toBe(1);
+    await bed.ok('builder', 'prune', '-af', '--keep-storage', '4MB');
+    expect(await hits(below)).toBe(1);
+    expect(await hits(alone)).toBe(0);
+  });
+
+  // The image of the build itself shares its layer, and counts nothing.
   test('builder.gc keeps what was used last', async () => {
     await bed.ok('builder', 'prune', '-af');
     await bed.stop();
     bed.configure({ builder: { gc: { enabled: true, defaultKeepStorage: '4MB' } } });
     await bed.start();
     const big = (name: string) => `${BASE}RUN (echo ${name}; dd if=/dev/zero bs=1M count=3) > /big`;
-    for (const name of ['first', 'second', 'third']) {
-      await build(big(name), '-t', 'big');
-      await bed.ok('rmi', 'big');
-    }
-    expect((await build(big('third'))).stdout).toContain('Using cache');
-    expect((await build(big('first'))).stdout).not.toContain('Using cache');
+    for (const name of ['first', 'second', 'first', 'third']) await cacheOnly(big(name));
+    for (const name of ['third', 'first']) expect(await cacheOnly(big(name))).toContain('Using cache');
+    expect(await cacheOnly(big('second'))).not.toContain('Using cache');
   });
 });
 

@@ -1,10 +1,11 @@
 import { existsSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 
+import { invalidParameter } from '../../errors.ts';
 import type { CacheRow } from '../../store/build-cache.ts';
 import type { Digest } from '../../store/digest.ts';
 import { apiTime } from '../clock.ts';
-import { checkFilters, type Filters } from '../filters.ts';
+import { booleanFilter, checkFilters, type Filters } from '../filters.ts';
 import { parseUntil } from '../times.ts';
 import type { BuildParts } from './parts.ts';
 import { cacheMountInUse } from './step-mounts.ts';
@@ -54,16 +55,12 @@ export class CacheKeeper {
 
   prune({ all, keepBytes, filters }: PruneOptions): BuildPruned {
     checkFilters(filters, FILTERS);
-    const limits = [...(filters.get('until') ?? []), ...(filters.get('unused-for') ?? [])].map((text) =>
-      parseUntil(text),
-    );
+    const limit = timeLimit(filters);
+    const matches = matcher(filters);
     const entries = this.#entries();
-    const candidates = entries
-      .filter(
-        ({ entry, usedAt }) =>
-          !entry.InUse && (all || !entry.Shared) && limits.every((limit) => usedAt <= limit) && matches(entry, filters),
-      )
-      .sort((a, b) => a.usedAt - b.usedAt);
+    const candidates = lastUsedLast(entries).filter(
+      ({ entry, usedAt }) => !entry.InUse && (all || !entry.Shared) && usedAt <= limit && matches(entry),
+    );
     let total = entries.reduce((sum, { entry }) => sum + (entry.Shared ? 0 : entry.Size), 0);
     const doomed: typeof candidates = [];
     for (const candidate of candidates) {
@@ -140,18 +137,73 @@ function sizeOf(folder: string): number {
   return size;
 }
 
-function matches(entry: BuildCacheUsage, filters: Filters): boolean {
-  const any = (name: string, test: (value: string) => boolean): boolean => {
-    const values = filters.get(name);
-    return !values || values.length === 0 || values.some(test);
+/**
+ * The order in which entries go: what was used longest ago first, and a step after all that were made on top of it, since its
+ * layer stays with theirs.
+ */
+function lastUsedLast<T extends { readonly entry: BuildCacheUsage; readonly usedAt: number }>(
+  entries: readonly T[],
+): T[] {
+  const byId = new Map(entries.map((item) => [item.entry.ID, item]));
+  const rank = new Map(entries.map((item) => [item, { usedAt: item.usedAt, height: 0 }]));
+  for (const item of entries) {
+    let below = rank.get(item);
+    for (let parent = parentOf(item); parent && below; parent = parentOf(parent)) {
+      const own = rank.get(parent);
+      if (!own || (own.usedAt >= below.usedAt && own.height > below.height)) break;
+      own.usedAt = Math.max(own.usedAt, below.usedAt);
+      own.height = Math.max(own.height, below.height + 1);
+      below = own;
+    }
+  }
+  function parentOf(item: T): T | undefined {
+    return byId.get(item.entry.Parents?.[0] ?? '');
+  }
+  const of = (item: T) => rank.get(item) ?? { usedAt: item.usedAt, height: 0 };
+  return [...entries].sort((a, b) => of(a).usedAt - of(b).usedAt || of(a).height - of(b).height);
+}
+
+/** The one time that `until`, or `unused-for` as it was called before, says: what was used later stays. */
+function timeLimit(filters: Filters): number {
+  const until = single(filters, 'until');
+  const unusedFor = single(filters, 'unused-for');
+  if (until !== undefined && unusedFor !== undefined) {
+    throw invalidParameter('conflicting filters: "until" and "unused-for"');
+  }
+  const text = until ?? unusedFor;
+  return text === undefined ? Number.POSITIVE_INFINITY : parseUntil(text);
+}
+
+function single(filters: Filters, name: string): string | undefined {
+  const values = filters.get(name) ?? [];
+  if (values.length > 1) throw invalidParameter('filters expect only one value');
+  return values[0];
+}
+
+/** What the filters want of an entry. The last three are said without a value or with a boolean. */
+function matcher(filters: Filters): (entry: BuildCacheUsage) => boolean {
+  const flag = (name: string): boolean | undefined => {
+    single(filters, name);
+    return filters.has(name) ? (booleanFilter(filters, name) ?? true) : undefined;
   };
-  return (
-    any('id', (value) => entry.ID.startsWith(value)) &&
-    any('parent', (value) => entry.Parents?.includes(value) ?? false) &&
-    any('type', (value) => entry.Type === value) &&
-    any('description', (value) => entry.Description.includes(value)) &&
-    (!filters.has('inuse') || entry.InUse) &&
-    (!filters.has('shared') || entry.Shared) &&
-    (!filters.has('private') || !entry.Shared)
-  );
+  const [id, parent, type, description] = ['id', 'parent', 'type', 'description'].map((name) => single(filters, name));
+  const [inUse, shared, alone] = [flag('inuse'), flag('shared'), flag('private')];
+  const pattern = id === undefined ? undefined : idPattern(id);
+  return (entry) =>
+    (pattern?.test(entry.ID) ?? true) &&
+    (parent === undefined || (entry.Parents?.includes(parent) ?? false)) &&
+    (type === undefined || entry.Type === type) &&
+    (description === undefined || entry.Description === description) &&
+    (inUse === undefined || entry.InUse === inUse) &&
+    (shared === undefined || entry.Shared === shared) &&
+    (alone === undefined || entry.Shared !== alone);
+}
+
+/** `id` is a regular expression, as BuildKit has it. */
+function idPattern(text: string): RegExp {
+  try {
+    return new RegExp(text);
+  } catch {
+    throw invalidParameter(`invalid filter 'id=[${text}]'`);
+  }
 }
