@@ -1,6 +1,8 @@
 import { createHash, type Hash } from 'node:crypto';
-import { linkSync, mkdirSync, readdirSync, renameSync, rmSync, unlinkSync } from 'node:fs';
+import { createReadStream, linkSync, mkdirSync, readdirSync, renameSync, rmSync, unlinkSync } from 'node:fs';
 import { type FileHandle, open, readFile, rm } from 'node:fs/promises';
+
+import { Readable } from 'node:stream';
 
 import { cancelled, invalidParameter, notFound } from '../errors.ts';
 import { log } from '../log.ts';
@@ -92,6 +94,13 @@ export class Blobs {
       await reading?.catch(() => undefined);
       await file.close();
     }
+  }
+
+  /** As stream, from an offset on, for whoever wants a Readable. */
+  open(digest: Digest, from: number, signal: AbortSignal): Readable {
+    const assembled = this.#assembled(digest, signal);
+    if (!assembled) return createReadStream(this.path(digest), { start: from, highWaterMark: WRITE_SIZE });
+    return Readable.from(copiesFrom(assembled, from), { objectMode: false });
   }
 
   /** As read, for a blob that may not be committed yet. */
@@ -303,5 +312,14 @@ export class BlobWriter {
     this.#tell(2);
     await this.#file.close().catch(() => undefined);
     rmSync(this.path, { force: true });
+  }
+}
+
+/** A Readable reads ahead, so that each chunk must be its own. */
+async function* copiesFrom(chunks: AsyncIterable<Buffer>, from: number): AsyncGenerator<Buffer> {
+  let skip = from;
+  for await (const chunk of chunks) {
+    if (skip < chunk.length) yield Buffer.from(chunk.subarray(skip));
+    skip = Math.max(0, skip - chunk.length);
   }
 }

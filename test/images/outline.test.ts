@@ -15,6 +15,7 @@ import { describe, expect, it } from 'vitest';
 import { digestHex, digestOf } from '../../engine/store/digest.ts';
 import { startEngine, type TestEngine } from './engine.ts';
 import { dockerArchive, imageOf, noise, tarOf } from './fixtures.ts';
+import { startRegistry } from './registry.ts';
 
 const isRoot = process.getuid?.() === 0;
 const never = new AbortController().signal;
@@ -107,6 +108,28 @@ describe.runIf(isRoot)('the tar of a layer', () => {
     for await (const piece of engine.snapshots.layerTar(outlined.diffId, never)!) again.push(Buffer.from(piece));
     expect(Buffer.concat(again).equals(tar)).toBe(true);
     expect(existsSync(outlined.outline)).toBe(false);
+  });
+
+  it('goes to a registry as it is when the image came with a manifest that names it', async () => {
+    await using engine = await startEngine();
+    await using registry = await startRegistry();
+    const layer = tarOf({ 'etc/': '', 'etc/a': noise(400_000), b: 'b' });
+    await load(engine, layer);
+    const pieces: Buffer[] = [];
+    for await (const piece of await engine.images.save(['it:1'], undefined, never)) pieces.push(Buffer.from(piece));
+    engine.images.remove('it:1', {});
+    // What we save has an OCI layout, whose manifest has the plain layers.
+    const body = (async function* () {
+      yield* pieces;
+    })();
+    await engine.images.load(body, { quiet: true }, () => undefined, never);
+    const ref = `${registry.host}/plain`;
+    engine.images.tag('it:1', ref, '1');
+    await engine.images.push({ image: ref, tag: '1' }, () => undefined, never);
+    await using other = await startEngine();
+    await other.images.pull({ image: `${ref}:1` }, () => undefined, never);
+    expect(other.images.get(`${ref}:1`).id).toBe(engine.images.get('it:1').id);
+    expect(await other.images.check(true)).toEqual([]);
   });
 
   it('an altered folder is an error, not another tar', async () => {

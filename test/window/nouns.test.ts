@@ -2,6 +2,7 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { Web } from '../build/web.ts';
 import { seriousViolations } from './axe.ts';
 import { type EngineWindow, engineMissing, openEngineWindow } from './engine.ts';
 
@@ -140,6 +141,27 @@ describe.skipIf(skip)(
       await page().getByRole('button', { name: 'Disconnect: web' }).click();
       await page().locator('[data-confirm]').click();
       await page().getByText('No container is on this network yet.').waitFor();
+    });
+
+    test('an image is pushed to a registry, and pulled again when it is gone here', async () => {
+      await using web = new Web();
+      const name = `${await web.startRegistry(window.bed, 5000)}/app:1`;
+      const pushed = join(web.folder, 'registry-5000/data/docker/registry/v2/repositories/app/_manifests/tags/1');
+      await window.bed.ok('tag', 'skiff/welcome', name);
+      await go('Images');
+      await menu(name, 'Push');
+      await press('Push');
+      await vi.waitFor(() => expect(existsSync(pushed)).toBe(true), soon);
+      await page()
+        .getByRole('button', { name: `Remove: ${name}` })
+        .click();
+      await page().locator('[data-confirm]').click();
+      await page().getByRole('row', { name }).waitFor({ state: 'detached' });
+      await page().getByRole('button', { name: 'Pull', exact: true }).click();
+      await field('Image').fill(name);
+      await press('Pull');
+      await page().getByRole('row', { name }).waitFor();
+      await window.bed.ok('rmi', name);
     });
 
     test('images that nothing uses are pruned after a preview of what goes', async () => {

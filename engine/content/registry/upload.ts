@@ -1,4 +1,4 @@
-import { createReadStream } from 'node:fs';
+import type { Readable } from 'node:stream';
 
 import { cancelled } from '../../errors.ts';
 import { log } from '../../log.ts';
@@ -15,12 +15,12 @@ export type UploadResult =
 export interface UploadSource {
   readonly digest: Digest;
   readonly size: number;
-  readonly path: string;
+  /** Its bytes from an offset on. */
+  readonly open: (from: number) => Readable;
   /** Paths of repositories on the same registry that are known to hold the blob. */
   readonly mountFrom: readonly string[];
 }
 
-const READ_SIZE = 1024 * 1024;
 /** Small blobs go in one request (monolithic), larger ones as a chunk that can be taken up again. */
 const MONOLITHIC = 256 * 1024;
 const MAX_MOUNTS = 3;
@@ -125,8 +125,8 @@ async function send(
       },
       body: () => {
         let sent = from;
-        const stream = createReadStream(source.path, { start: from, highWaterMark: READ_SIZE });
-        stream.on('data', (chunk) => {
+        const stream = source.open(from);
+        stream.on('data', (chunk: Buffer) => {
           sent += chunk.length;
           onBytes(sent);
         });
@@ -168,7 +168,7 @@ async function finish(
       'content-type': 'application/octet-stream',
       'content-length': withContent ? String(source.size) : '0',
     },
-    body: withContent ? () => createReadStream(source.path) : Buffer.alloc(0),
+    body: withContent ? () => source.open(0) : Buffer.alloc(0),
     scopes: repository.scopes('pull,push'),
     accepted: [201, 204],
     signal,

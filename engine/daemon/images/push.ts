@@ -150,8 +150,8 @@ export class Pusher {
     });
     await allOrNone(uploads, () => stop.abort());
     const { digest, size } = manifest.document.config;
-    const path = this.#store.blobs.path(digest);
-    await uploadBlob(repository, { digest, size, path, mountFrom: [] }, { signal, onBytes: () => undefined });
+    const open = (from: number) => this.#store.blobs.open(digest, from, signal);
+    await uploadBlob(repository, { digest, size, open, mountFrom: [] }, { signal, onBytes: () => undefined });
   }
 
   async #uploadLayer(
@@ -166,7 +166,7 @@ export class Pusher {
       const source = {
         digest,
         size,
-        path: this.#store.blobs.path(digest),
+        open: (from: number) => this.#store.blobs.open(digest, from, signal),
         mountFrom: this.#mountCandidates(repository, digest),
       };
       const onBytes = (sent: number) => line.bytes('Pushing', sent, size);
