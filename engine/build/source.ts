@@ -30,6 +30,8 @@ export interface Source {
   readonly name: string;
   readonly lines: readonly string[];
   readonly escapeChar: '\\' | '`';
+  /** What `# check=` says. */
+  readonly check: string;
   readonly statements: readonly Statement[];
 }
 
@@ -63,16 +65,16 @@ export function excerpt(source: Pick<Source, 'name' | 'lines'>, at: Pick<Stateme
 export function readSource(text: string, name = 'Dockerfile'): Source {
   const lines = text.replace(/^\uFEFF/, '').split(/\r?\n/);
   if (lines.at(-1) === '') lines.pop();
-  const escapeChar = readDirectives(lines, name);
+  const { escapeChar, check } = readDirectives(lines, name);
   const statements: Statement[] = [];
   const reader = new StatementReader(lines, escapeChar, name);
   for (let statement = reader.next(); statement; statement = reader.next()) statements.push(statement);
   if (statements.length === 0) throw invalidParameter('file with no instructions');
-  return { name, lines, escapeChar, statements };
+  return { name, lines, escapeChar, check, statements };
 }
 
-/** `# escape=` and its kind: only before anything else. `syntax` and `check` are for other frontends and linters. */
-function readDirectives(lines: readonly string[], name: string): '\\' | '`' {
+/** `# escape=` and its kind: only before anything else. `syntax` names another frontend: there is one here. */
+function readDirectives(lines: readonly string[], name: string): Pick<Source, 'escapeChar' | 'check'> {
   const seen = new Map<string, string>();
   for (const [index, line] of lines.entries()) {
     const match = /^#\s*([a-zA-Z][a-zA-Z0-9]*)\s*=\s*(.+?)\s*$/.exec(line);
@@ -86,7 +88,7 @@ function readDirectives(lines: readonly string[], name: string): '\\' | '`' {
     }
     seen.set(key, value);
   }
-  return (seen.get('escape') as '`' | undefined) ?? '\\';
+  return { escapeChar: (seen.get('escape') as '`' | undefined) ?? '\\', check: seen.get('check') ?? '' };
 }
 
 class StatementReader {

@@ -1,6 +1,7 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 
+import { checkDockerfile, showWarnings, violation, type Warning } from '../../build/checks.ts';
 import { applyInstruction, type BuildConfig } from '../../build/config.ts';
 import { type Instruction, parseInstructions } from '../../build/instructions.ts';
 import { makePlan, type Plan, type Stage } from '../../build/plan.ts';
@@ -59,6 +60,7 @@ export class Build {
   readonly #outputs = new Map<Stage, StageOutput>();
   readonly #numbers = new Map<Instruction, number>();
   readonly #platformArgs: ReadonlyMap<string, string>;
+  readonly #checked: { readonly warnings: readonly Warning[]; readonly error: boolean };
   readonly #consumed = new Set<string>();
   readonly #platform: Platform;
   readonly #images = new Map<string, Promise<Image>>();
@@ -82,6 +84,8 @@ export class Build {
     this.names = request.tags.map(parseTag);
     this.source = readSource(dockerfile.text, dockerfile.name);
     const instructions = parseInstructions(this.source);
+    const check = request.buildArgs.get('BUILDKIT_DOCKERFILE_CHECK') ?? this.source.check;
+    this.#checked = checkDockerfile(this.source, instructions, check);
     this.plan = makePlan(this.source, instructions, {
       target: request.target,
       buildArgs: request.buildArgs,
@@ -104,6 +108,10 @@ export class Build {
   async run(): Promise<Digest> {
     const { wanted, globals } = this.plan;
     try {
+      if (this.#checked.error) {
+        this.#output.say(showWarnings(this.#checked.warnings));
+        throw violation(this.#checked.warnings);
+      }
       const first = this.#output.stage();
       globals.forEach(({ statement, args }, index) => {
         this.announce(first, statement.text, index + 1);
@@ -149,12 +157,15 @@ export class Build {
       'SOURCE_DATE_EPOCH',
       'BUILDKIT_INLINE_CACHE',
       'BUILDKIT_CONTEXT_KEEP_GIT_DIR',
+      'BUILDKIT_DOCKERFILE_CHECK',
     ];
     const left = [...this.request.buildArgs.keys()].filter(
       (name) => !this.#consumed.has(name) && !known.includes(name),
     );
     if (left.length > 0)
       this.#output.say(`[Warning] One or more build-args [${left.sort().join(' ')}] were not consumed\n`);
+    const { warnings } = this.#checked;
+    if (warnings.length > 0) this.#output.say(showWarnings(warnings));
   }
 
   /** A stage's outcome; it is built once. */

@@ -170,7 +170,10 @@ export class BuildContext implements SourceTree {
     const path = cleanName(entry.name.replace(/^\/+/, ''));
     if (entry.type === 'link') {
       const target = this.#nodes.get(cleanName(entry.linkName.replace(/^\/+/, '')));
-      if (!target) throw invalidParameter(`invalid hard link ${JSON.stringify(entry.name)} in build context`);
+      if (!target) {
+        const [name, linked] = [entry.name, entry.linkName].map((text) => JSON.stringify(text));
+        throw invalidParameter(`invalid hardlink ${name} -> ${linked}`);
+      }
       this.#add(path, target);
       return;
     }

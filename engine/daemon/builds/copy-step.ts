@@ -1,3 +1,4 @@
+import { parseChmod } from '../../build/chmod.ts';
 import { shellOf } from '../../build/config.ts';
 import { expand } from '../../build/expand.ts';
 import { isGitUrl, isUrl } from '../../build/git-url.ts';
@@ -26,7 +27,8 @@ export async function copyStep(runner: StageRunner, instruction: Copy): Promise<
   }
   const absolute = destination.startsWith('/') ? destination : `${runner.workingDirectory}/${destination}`;
   const owner = await ownerOf(runner, instruction);
-  const mode = modeOf(instruction.chmod === undefined ? undefined : runner.expand(instruction.chmod));
+  const chmod = instruction.chmod === undefined ? undefined : runner.expand(instruction.chmod);
+  const mode = chmod === undefined ? undefined : parseChmod(chmod);
   const { type, digest } = await contentDigest(sources);
   const chown = instruction.chown === undefined ? '' : `--chown=${runner.expand(instruction.chown)} `;
   await runner.layer({
@@ -37,7 +39,7 @@ export async function copyStep(runner: StageRunner, instruction: Copy): Promise<
       digest,
       type,
       owner ?? null,
-      mode ?? null,
+      chmod ?? null,
       instruction.exclude,
     ],
     createdBy: [...shellOf(state.config), `#(nop) ${command} ${chown}${type}:${digest} in ${destination} `].join(' '),
@@ -103,13 +105,4 @@ async function inline(
 async function ownerOf(runner: StageRunner, instruction: Copy): Promise<Owner | undefined> {
   if (instruction.chown !== undefined) return resolveOwner(runner.tree(), runner.expand(instruction.chown));
   return instruction.from === undefined ? { uid: 0, gid: 0 } : undefined;
-}
-
-function modeOf(text: string | undefined): number | undefined {
-  if (text === undefined) return undefined;
-  const mode = Number.parseInt(text, 8);
-  if (!/^[0-7]+$/.test(text) || mode > 0o7777) {
-    throw invalidParameter(`invalid chmod parameter: '${text}'. it should be octal string and between 0 and 07777`);
-  }
-  return mode;
 }

@@ -1,6 +1,7 @@
 import { readlinkSync } from 'node:fs';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 
+import type { ModeChange } from '../../build/chmod.ts';
 import { invalidParameter } from '../../errors.ts';
 import { LayerWriter } from '../../snapshots/extract.ts';
 import { lookup, type MergedEntry } from '../../snapshots/merged.ts';
@@ -18,8 +19,8 @@ export interface Owner {
 export interface CopyOptions {
   /** Whom everything belongs to; undefined keeps the owners (COPY --from without --chown). */
   readonly owner: Owner | undefined;
-  /** Permission bits for everything; undefined keeps them. */
-  readonly mode: number | undefined;
+  /** What becomes of permission bits; undefined keeps them. */
+  readonly mode: ModeChange | undefined;
   /** Seconds since the epoch, for directories that are made on the way. */
   readonly now: number;
   readonly signal: AbortSignal;
@@ -121,7 +122,7 @@ export class LayerBuilder {
     this.#begin({
       ...node,
       ...(owner ?? {}),
-      mode: mode !== undefined && node.type !== 'symlink' ? mode : node.mode,
+      mode: mode && node.type !== 'symlink' ? mode(node.mode, node.type === 'directory') : node.mode,
       name: place,
       xattrs: new Map(node.xattrs),
     });
