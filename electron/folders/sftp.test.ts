@@ -132,6 +132,8 @@ describe.skipIf(why !== undefined)(
       sshfs = spawn(loader, [...program, ...options], { stdio: ['pipe', 'pipe', 'pipe'] });
       sshfs.stderr?.on('data', (text) => (said += text));
       const channel = await rawSftp(root);
+      // It is ended while the channel still has something for it.
+      sshfs.stdin!.on('error', () => {});
       channel.pipe(sshfs.stdin!);
       sshfs.stdout!.pipe(channel);
       const look = promisify(spawnToEnd);

@@ -77,13 +77,15 @@ describe.skipIf(skip)(
       const memory = page.getByLabel('Memory', { exact: true });
       await memory.fill('100');
       await see('Give at least 512 MB, or leave it empty.');
-      expect(await button('Save').isDisabled()).toBe(true);
+      // The engine's configuration has a button of that name too.
+      const save = line('Memory').getByRole('button', { name: 'Save', exact: true });
+      expect(await save.isDisabled()).toBe(true);
       const { memoryMb, diskGb, wakeOnConnect } = settings();
       const other = memoryMb === 2048 ? 3072 : 2048;
       await memory.fill(String(other));
       await line('Memory').locator('[data-effect=restarts-machine]').waitFor();
       expect(settings().memoryMb).toBe(memoryMb);
-      await button('Save').click();
+      await save.click();
       await vi.waitFor(() => expect(settings().memoryMb).toBe(other), soon);
       await see('What was saved applies when the machine is restarted.');
       const idle = page.getByLabel('Stop an unused machine after');
