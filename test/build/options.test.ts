@@ -1,7 +1,3 @@
-import { execFileSync } from 'node:child_process';
-import { mkdirSync } from 'node:fs';
-import { join } from 'node:path';
-
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 
 import { canRun, Testbed } from '../engine/testbed.ts';
@@ -169,19 +165,14 @@ describe.skipIf(!canRun)('options of docker build (skipped without root on Linux
 
 describe.skipIf(!canRun)('docker build on a small disk (skipped without root on Linux: needs namespaces)', () => {
   let bed: Testbed;
-  let disk: string;
 
   beforeAll(async () => {
-    bed = new Testbed();
-    disk = join(bed.data, 'lib');
-    mkdirSync(disk, { recursive: true });
-    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=128m', 'tmpfs', disk]);
+    bed = new Testbed({ diskMegabytes: 128 });
     await bed.start();
   });
   afterAll(async () => {
     await bed.stop();
     await vi.waitFor(() => expect(bed.shimPid).toBeUndefined(), 20_000);
-    execFileSync('umount', [disk]);
     await bed[Symbol.asyncDispose]();
   });
 

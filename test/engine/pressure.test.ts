@@ -1,5 +1,4 @@
-import { execFileSync } from 'node:child_process';
-import { closeSync, mkdirSync, openSync, readFileSync, rmSync, statfsSync, writeSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, rmSync, statfsSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
@@ -11,20 +10,12 @@ const SOON = { timeout: 30_000, interval: 100 };
 
 describe.skipIf(!canRun)('under pressure (skipped without root on Linux)', () => {
   let bed: Testbed;
-  let disk: string;
 
   beforeAll(async () => {
-    bed = new Testbed();
-    disk = join(bed.data, 'lib');
-    mkdirSync(disk, { recursive: true });
-    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=256m,mode=755', 'skiff-test', disk]);
+    bed = new Testbed({ diskMegabytes: 256 });
     await bed.start();
   });
-  afterAll(async () => {
-    await bed.stop();
-    execFileSync('umount', ['--lazy', disk]);
-    await bed[Symbol.asyncDispose]();
-  });
+  afterAll(() => bed[Symbol.asyncDispose]());
   afterEach(async () => {
     const left = (await bed.ok('ps', '-aq')).split('\n').filter(Boolean);
     if (left.length > 0) await bed.ok('rm', '-f', ...left);
@@ -50,11 +41,11 @@ describe.skipIf(!canRun)('under pressure (skipped without root on Linux)', () =>
     const pid = await bed.ok('inspect', '-f', '{{.State.Pid}}', 'talks');
     const count = () => Number(readFileSync(`/proc/${pid}/root/count/n`, 'utf8'));
     await vi.waitFor(() => expect(count()).toBeGreaterThan(50), SOON);
-    const filler = join(disk, 'filler');
+    const filler = join(bed.disk, 'filler');
     // What is freed while it is filled (a journal that is cut back) is taken as well.
     fill(filler);
     await vi.waitFor(() => {
-      if (statfsSync(disk).bavail > 0) fill(`${filler}2`);
+      if (statfsSync(bed.disk).bavail > 0) fill(`${filler}2`);
       expect(bed.log).toMatch(/log lines lost.*no space left/);
     }, SOON);
     const then = count();

@@ -1,5 +1,5 @@
 import type { ChildProcess } from 'node:child_process';
-import { execFile, spawn } from 'node:child_process';
+import { execFile, execFileSync, spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { tmpdir } from 'node:os';
@@ -25,16 +25,30 @@ export class Testbed implements AsyncDisposable {
   readonly data = mkdtempSync(join(tmpdir(), 'skiff-engine-'));
   readonly socket = join(this.data, 'sock/docker.sock');
   readonly #options: readonly string[];
+  /** What the engine has its data root on. */
+  readonly disk = join(this.data, 'lib');
+  readonly #smallDisk: boolean;
   #configured = false;
   #engine: ChildProcess | undefined;
   #log = '';
 
   /**
    * @param options.hosts where it listens besides its socket; its 127.0.0.1 is its own: see inNetwork
+   * @param options.diskMegabytes gives it a disk of its own, of that size
    * @param options.engine more options of skiffd's
    */
-  constructor(options: { readonly hosts?: readonly string[]; readonly engine?: readonly string[] } = {}) {
+  constructor(
+    options: {
+      readonly hosts?: readonly string[];
+      readonly engine?: readonly string[];
+      readonly diskMegabytes?: number;
+    } = {},
+  ) {
     this.#options = [...(options.hosts ?? []).flatMap((host) => ['-H', host]), ...(options.engine ?? [])];
+    this.#smallDisk = options.diskMegabytes !== undefined;
+    if (!this.#smallDisk) return;
+    mkdirSync(this.disk);
+    execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${options.diskMegabytes}m,mode=755`, 'skiff-test', this.disk]);
   }
 
   /** Folder that the engine sees as /run/host. */
@@ -195,6 +209,7 @@ export class Testbed implements AsyncDisposable {
     await this.#end('SIGTERM');
     // After a SIGTERM the engine has ended its shim; one that is still there is a leak that a test reports.
     const left = this.shimPid;
+    if (this.#smallDisk) execFileSync('umount', ['--lazy', this.disk]);
     rmSync(this.data, { recursive: true, force: true, maxRetries: 5 });
     if (left) {
       process.kill(left, 'SIGKILL');

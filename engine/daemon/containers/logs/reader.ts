@@ -59,12 +59,11 @@ export async function* readLogs(
   // Without follow what is there now is all: a log that grows faster than it is read would have no end.
   const now = live ? [{ handle: live, ino: 0, compressed: false, size: (await live.stat()).size }] : [];
   let begin: TailPlace = { file: 0, offset: 0, skip: 0 };
-  const keepLive = query.follow;
   let through = false;
   try {
     const all = [...files, ...now];
     if (query.tail !== undefined) begin = await tailPlace(all, query.tail);
-    for (const [index, file] of (keepLive ? files : all).entries()) {
+    for (const [index, file] of (query.follow ? files : all).entries()) {
       if (index < begin.file) continue;
       let skip = index === begin.file ? begin.skip : 0;
       for await (const lines of split(chunksOf(file, index === begin.file ? begin.offset : 0))) {
@@ -78,9 +77,9 @@ export async function* readLogs(
     through = true;
   } finally {
     await closeAll(files);
-    if (!keepLive || !through) await live?.close();
+    if (!query.follow || !through) await live?.close();
   }
-  if (!keepLive) return;
+  if (!query.follow) return;
   const offset = begin.file === files.length ? begin.offset : 0;
   for await (const lines of followedLines(path, live, offset, ended, signal)) {
     const chunk = encode(lines);
