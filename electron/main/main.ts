@@ -1,7 +1,9 @@
 /** The desktop shell: Electron around the same app, contract and window as the others. */
 import { join } from 'node:path';
-import { app, dialog, powerMonitor, session } from 'electron';
+import { app, dialog, powerMonitor, session, shell } from 'electron';
 import type { Client } from '../contract/contract.ts';
+import type { ContainerRow } from '../contract/engine.ts';
+import type { AppState } from '../contract/state.ts';
 import { openMachine } from '../machine/machine.ts';
 import { createClient } from '../rpc/client.ts';
 import { openHost } from '../services/host.ts';
@@ -14,6 +16,7 @@ import { webShell } from '../web/shell.ts';
 import { lockDown } from './lock-down.ts';
 import { loginItem } from './login.ts';
 import { registerPageScheme, servePage } from './page-protocol.ts';
+import { followRunning } from './running.ts';
 import { AppTray } from './tray.ts';
 import { openUpdater } from './updater.ts';
 import { MainWindow } from './window.ts';
@@ -57,10 +60,16 @@ async function run(): Promise<void> {
     onHidden: () => void explainOnce(),
   });
   const tray = new AppTray(join(icons, 'tray'), {
-    open: () => window.show(),
+    open: (page) => window.show(page),
+    openLink: (url) => void shell.openExternal(url),
     start: () => quietly(client.machine.start()),
     stop: () => quietly(client.machine.stop()),
     restart: () => quietly(client.machine.restart()),
+    stopContainer: ({ id, name }) =>
+      void client.containers.stop(id).catch(async (error: unknown) => {
+        const words = await currentWords(client);
+        dialog.showErrorBox(words.stopFailed(name), textOf(error));
+      }),
     quit: () => app.quit(),
   });
   let explained = false;
@@ -84,12 +93,23 @@ async function run(): Promise<void> {
   powerMonitor.on('resume', () => void host.app?.resumed());
 
   window.show();
-  void followState(client, tray);
+  void keepCurrent(client, tray);
   if ((await client.settings.get()).startMachineWithApp) quietly(client.machine.start());
 }
 
-async function followState(client: Client, tray: AppTray): Promise<void> {
-  for await (const state of client.app.state()) tray.show(state, await currentWords(client));
+/** The tray is live with the window closed as well: it follows the app's state and the engine's events itself. */
+async function keepCurrent(client: Client, tray: AppTray): Promise<void> {
+  let state: AppState | undefined;
+  let running: ContainerRow[] = [];
+  const show = async () => {
+    const words = await currentWords(client);
+    if (state) tray.show(state, running, words);
+  };
+  void followRunning(client, (rows) => {
+    running = rows;
+    void show();
+  });
+  for await (state of client.app.state()) await show();
 }
 
 async function currentWords(client: Client): Promise<Words> {
@@ -112,7 +132,11 @@ async function end(host: Host, web: ReturnType<typeof webShell>, tray: AppTray):
 }
 
 function fail(error: unknown): void {
-  const { message, hint } = error as { message: string; hint?: string };
-  dialog.showErrorBox(wordsFor('', app.getLocale()).failedTitle, [message, hint].filter(Boolean).join('\n\n'));
+  dialog.showErrorBox(wordsFor('', app.getLocale()).failedTitle, textOf(error));
   app.exit(1);
+}
+
+function textOf(error: unknown): string {
+  const { message, hint } = error as { message: string; hint?: string };
+  return [message, hint].filter(Boolean).join('\n\n');
 }

@@ -1,15 +1,9 @@
 import { join } from 'node:path';
 import { Menu, nativeImage, Tray } from 'electron';
+import type { ContainerRow } from '../contract/engine.ts';
 import type { AppState } from '../contract/state.ts';
+import { type TrayActions, trayMenu } from './tray-menu.ts';
 import type { Words } from './words.ts';
-
-export interface TrayActions {
-  open(): void;
-  start(): void;
-  stop(): void;
-  restart(): void;
-  quit(): void;
-}
 
 type Look = 'running' | 'stopped' | 'busy' | 'failed';
 
@@ -27,27 +21,13 @@ export class AppTray {
     this.#tray.on('click', () => actions.open());
   }
 
-  show(state: AppState, words: Words): void {
-    const { kind } = state.machine;
+  show(state: AppState, running: readonly ContainerRow[], words: Words): void {
     const look = lookOf(state);
     if (look !== this.#look) this.#tray.setImage(this.#image(look));
     this.#look = look;
-    this.#tray.setToolTip(`Skiff: ${words.machine[kind]}`);
-    const up = kind === 'running' || kind === 'degraded';
-    const { open, start, stop, restart, quit } = this.#actions;
-    this.#tray.setContextMenu(
-      Menu.buildFromTemplate([
-        { label: words.machine[kind], enabled: false },
-        { type: 'separator' },
-        { label: words.open, click: open },
-        { type: 'separator' },
-        { label: words.start, enabled: kind === 'stopped' || kind === 'failed', click: start },
-        { label: words.stop, enabled: up || kind === 'starting', click: stop },
-        { label: words.restart, enabled: up, click: restart },
-        { type: 'separator' },
-        { label: words.quit, click: quit },
-      ]),
-    );
+    const count = running.length > 0 ? ` · ${words.running(running.length)}` : '';
+    this.#tray.setToolTip(`Skiff: ${words.machine[state.machine.kind]}${count}`);
+    this.#tray.setContextMenu(Menu.buildFromTemplate(trayMenu(state, running, words, this.#actions)));
   }
 
   tell(title: string, content: string): void {

@@ -33,8 +33,10 @@ export class MainWindow {
     });
   }
 
-  show(): void {
-    if (!this.#window) this.#create();
+  /** @param page a path of the page's router, where it is to be; by default where it was */
+  show(page?: string): void {
+    if (!this.#window) this.#create(page ?? '/');
+    else if (page) void this.#window.webContents.executeJavaScript(`location.hash = ${JSON.stringify(page)}`);
     if (this.#window?.isMinimized()) this.#window.restore();
     this.#window?.show();
     this.#window?.focus();
@@ -45,7 +47,7 @@ export class MainWindow {
     this.#quitting = true;
   }
 
-  #create(): void {
+  #create(page: string): void {
     const window = new BrowserWindow({
       ...SMALLEST,
       ...rememberedBounds(this.#options.home),
@@ -82,7 +84,7 @@ export class MainWindow {
       void this.#port?.then((port) => port.close());
       this.#window = undefined;
     });
-    void window.loadURL(`${PAGE_ORIGIN}/`);
+    void window.loadURL(`${PAGE_ORIGIN}/#${page}`);
   }
 
   #connect(window: BrowserWindow): void {

@@ -41,6 +41,10 @@ class StandInContents {
     return this.mainFrame.url;
   }
 
+  async executeJavaScript(code: string): Promise<unknown> {
+    return this.page?.evaluate(code);
+  }
+
   send(channel: string, ...args: unknown[]): void {
     // A page that is being left hears nothing more, as in Electron.
     const call = `window.__standInReceive?.(${JSON.stringify(channel)}, ${JSON.stringify(args)})`;

@@ -1,12 +1,19 @@
 import { standInBrowser } from './chromium.ts';
 
+export interface MenuRecord {
+  label: string;
+  enabled: boolean;
+  /** of its submenu */
+  items: MenuRecord[];
+}
+
 /** What the app has done that only a person at the desk would see. */
 export const records = {
   paths: {} as Record<string, string>,
   schemes: [] as string[],
   opened: [] as string[],
   errors: [] as { title: string; text: string }[],
-  tray: { image: '', toolTip: '', items: [] as { label: string; enabled: boolean }[] },
+  tray: { image: '', toolTip: '', items: [] as MenuRecord[] },
 };
 
 export type Records = typeof records;

@@ -5,7 +5,7 @@
  */
 import { existsSync } from 'node:fs';
 import { closeBrowser, contentsCreated, ipcMain as ipc, StandInWindow, schemes, windows } from './browser-window.ts';
-import { listenForTest, records } from './control.ts';
+import { listenForTest, type MenuRecord, records } from './control.ts';
 import { Emitter, knownOnly, strict } from './strict.ts';
 
 const APP_EVENTS = ['second-instance', 'activate', 'window-all-closed', 'before-quit'] as const;
@@ -89,11 +89,23 @@ interface Item {
   type?: string;
   enabled?: boolean;
   click?: () => void;
+  submenu?: Item[];
+}
+
+function checkItems(items: Item[]): void {
+  for (const item of items) {
+    knownOnly('a menu item', item, ['label', 'type', 'enabled', 'click', 'submenu']);
+    checkItems(item.submenu ?? []);
+  }
+}
+
+function recordOf({ label = '', type, enabled = true, submenu }: Item): MenuRecord {
+  return { label: type === 'separator' ? '-' : label, enabled, items: (submenu ?? []).map(recordOf) };
 }
 
 export const Menu = strict('Menu', {
   buildFromTemplate: (items: Item[]) => {
-    for (const item of items) knownOnly('a menu item', item, ['label', 'type', 'enabled', 'click']);
+    checkItems(items);
     return { items };
   },
 });
@@ -120,10 +132,7 @@ class StandInTray {
 
   setContextMenu(menu: { items: Item[] }): void {
     trayMenu = menu.items;
-    records.tray.items = menu.items.map(({ label = '', type, enabled = true }) => ({
-      label: type === 'separator' ? '-' : label,
-      enabled,
-    }));
+    records.tray.items = menu.items.map(recordOf);
   }
 
   displayBalloon(): void {}
@@ -136,9 +145,15 @@ export const Tray = StandInTray;
 
 listenForTest({
   clickTray: () => void trayEvents.emit('click'),
-  clickTrayItem(label: string) {
-    const item = trayMenu.find((one) => one.label === label);
-    if (!item?.click || item.enabled === false) throw new Error(`“${label}” can't be clicked in the tray menu`);
+  /** The labels on the way to an item: of the menu, and of the submenu that it is in. */
+  clickTrayItem(...labels: string[]) {
+    let items = trayMenu;
+    let item: Item | undefined;
+    for (const label of labels) {
+      item = items.find((one) => one.label === label && one.enabled !== false);
+      items = item?.submenu ?? [];
+    }
+    if (!item?.click) throw new Error(`“${labels.join(' › ')}” can't be clicked in the tray menu`);
     item.click();
   },
   closeWindow: () => {
