@@ -72,33 +72,51 @@ export async function boot(context: BootContext): Promise<Booted> {
     await ensureDisk(paths.dataDisk, options.diskGb ?? defaultResources(host).diskGb, qemu.img);
     session = await startWithBestAccelerator(context, qemu.system, key, enter);
   }
+  try {
+    await untilReady(context, session, enter);
+  } catch (error) {
+    if (!(session.gone && kernelDied(paths))) throw error;
+    // Once in a few hundred boots: before 8.1, QEMU's emulation may run what the kernel has just patched as it was in between.
+    session.close();
+    await endQemu(session.record, paths);
+    session = await startWithBestAccelerator(context, qemu.system, key, enter);
+    await untilReady(context, session, enter);
+  }
+  return { session, adopted: session === adopted };
+}
+
+/** Follows the guest's boot until its engine answers. */
+async function untilReady(context: BootContext, session: Session, enter: (step: StartStep) => void): Promise<void> {
+  const { signal } = context;
   context.onSession(session);
   await session.readSshPort();
   session.control.send('status');
-  const running = session;
   enter('kernel');
-  await running.until(
+  await session.until(
     'kernel',
-    () => running.greeted,
+    () => session.greeted,
     () => LIMITS_MS.kernel,
     signal,
   );
   enter('ssh');
   const checking = (said: BootTiming['guest']) => said.some(({ mark }) => mark === 'fsck');
-  await running.until(
+  await session.until(
     'ssh',
-    () => running.hostKey !== undefined,
+    () => session.hostKey !== undefined,
     (said) => (checking(said) ? LIMITS_MS.diskCheck : LIMITS_MS.ssh),
     signal,
   );
   enter('engine');
-  await running.until(
+  await session.until(
     'engine',
-    () => running.engineReady,
+    () => session.engineReady,
     () => LIMITS_MS.engine,
     signal,
   );
-  return { session: running, adopted: adopted !== undefined };
+}
+
+function kernelDied(paths: MachinePaths): boolean {
+  return tailFile(paths.consoleLog, 5).some((line) => line.includes('Kernel panic'));
 }
 
 /**

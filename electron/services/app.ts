@@ -27,6 +27,7 @@ import { IdleStop } from './idle-stop.ts';
 import { imagesServices } from './images-service.ts';
 import { machineCare, snapshotServices } from './machine-care.ts';
 import { networksServices } from './networks-service.ts';
+import { Revival } from './revival.ts';
 import { machineResources, SettingsFile } from './settings.ts';
 import { type LoginItem, loginService } from './system/login.ts';
 import { SocketLink } from './system/socket-link.ts';
@@ -67,6 +68,7 @@ export class App {
   #mounts: SftpMounts | undefined;
   #health: Health;
   #idleStop: IdleStop;
+  #revival: Revival;
   #tasks = new TaskKeeper();
   #updates: Updates;
   #state: Topic<AppState>;
@@ -102,6 +104,7 @@ export class App {
       containersRun: async () => this.#tasks.busy || (await this.#engine.docker.listContainers()).length > 0,
       log: (line) => options.log?.(line),
     });
+    this.#revival = new Revival({ machine, log: (line) => options.log?.(line) });
     this.#updates = new Updates(
       options.updater ?? 'Only the desktop app updates itself: update this with git pull, or install the new package.',
       settings,
@@ -157,6 +160,7 @@ export class App {
 
   async #close(machine: 'stop' | 'leave'): Promise<void> {
     this.#idleStop.close();
+    this.#revival.close();
     this.#updates.close();
     this.#health.close();
     this.#tasks.close();

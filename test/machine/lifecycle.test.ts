@@ -1,8 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, beforeAll, describe, expect, onTestFailed, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect } from 'vitest';
 import { eventually, RealApp } from './app.ts';
+import { chapter } from './chapter.ts';
 import { canBoot } from './support.ts';
 
 const CUTS = Number(process.env.SKIFF_POWER_CUTS ?? 2);
@@ -12,11 +13,7 @@ describe.skipIf(!canBoot)('the machine over days (skipped without QEMU)', { time
   let app: RealApp;
   const names = async () =>
     (await app.docker('ps', '-a', '--format', '{{.Names}}')).stdout.split('\n').filter(Boolean).sort();
-  const inOrder = (name: string, body: () => Promise<void>) =>
-    test(name, async () => {
-      onTestFailed(() => console.log(app.logs()));
-      await body();
-    });
+  const then = (name: string, body: () => Promise<void>) => chapter(name, () => app, body);
 
   beforeAll(async () => {
     app = new RealApp({ idleStopMinutes: 1 });
@@ -27,7 +24,7 @@ describe.skipIf(!canBoot)('the machine over days (skipped without QEMU)', { time
 
   afterAll(() => app?.close(), 120_000);
 
-  inOrder('a power-off gives containers their stop signal and their time', async () => {
+  then('a power-off gives containers their stop signal and their time', async () => {
     const polite = "trap 'sleep 2; echo bye >/v/said; exit 7' USR1; echo ready; while :; do sleep 0.2; done";
     const options = ['--name', 'polite', '--stop-signal', 'USR1', '--stop-timeout', '60', '-v', 'words:/v'];
     expect(await app.docker('run', '-d', ...options, 'skiff/welcome', 'sh', '-c', polite)).toMatchObject({ code: 0 });
@@ -39,14 +36,14 @@ describe.skipIf(!canBoot)('the machine over days (skipped without QEMU)', { time
     expect(await app.machineState()).toBe('stopped');
   });
 
-  inOrder('a snapshot of all that is made in a moment; only while the machine is stopped', async () => {
+  then('a snapshot of all that is made in a moment; only while the machine is stopped', async () => {
     expect(await app.skiff('snapshot', 'create', 'one')).toMatchObject({ code: 0 });
     expect(await app.skiff('snapshot', 'create', 'one')).toMatchObject({ code: 1 });
     const rows = JSON.parse((await app.skiff('snapshot', 'list', '--json')).stdout);
     expect(rows).toMatchObject([{ name: 'one', created: expect.any(Number) }]);
   });
 
-  inOrder('the next docker command wakes the machine, and finds what the last power-off left', async () => {
+  then('the next docker command wakes the machine, and finds what the last power-off left', async () => {
     expect(await names()).toEqual(['polite']);
     expect((await app.docker('inspect', '-f', '{{.State.ExitCode}}', 'polite')).stdout).toBe('7\n');
     const said = await app.docker('run', '--rm', '-v', 'words:/v', 'skiff/welcome', 'cat', '/v/said');
@@ -55,7 +52,7 @@ describe.skipIf(!canBoot)('the machine over days (skipped without QEMU)', { time
     expect(await app.skiff('snapshot', 'restore', 'one')).toMatchObject({ code: 1 });
   });
 
-  inOrder('a machine that nobody uses costs next to nothing, and stops after the minutes of the setting', async () => {
+  then('a machine that nobody uses costs next to nothing, and stops after the minutes of the setting', async () => {
     const cpuSeconds = () => {
       const stat = readFileSync(`/proc/${app.qemuPid}/stat`, 'latin1');
       const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
@@ -75,13 +72,13 @@ describe.skipIf(!canBoot)('the machine over days (skipped without QEMU)', { time
     expect(await app.skiff('config', 'set', 'idleStopMinutes', '0')).toMatchObject({ code: 0 });
   });
 
-  inOrder('a restored snapshot is what was then', async () => {
+  then('a restored snapshot is what was then', async () => {
     expect(await app.skiff('snapshot', 'restore', 'one')).toMatchObject({ code: 0 });
     expect(await app.skiff('snapshot', 'delete', 'one')).toMatchObject({ code: 0 });
     expect(await names()).toEqual(['polite']);
   });
 
-  inOrder(`${CUTS} power cuts in the middle of work lose nothing that was acknowledged`, async () => {
+  then(`${CUTS} power cuts in the middle of work lose nothing that was acknowledged`, async () => {
     const kept = { volumes: new Set<string>(), containers: new Set<string>(), images: new Set<string>() };
     const written = new Set<string>();
     for (let round = 1; round <= CUTS; round++) {

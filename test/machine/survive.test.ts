@@ -3,10 +3,11 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, beforeAll, describe, expect, onTestFailed, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect } from 'vitest';
 import { fetchDebs } from '../../resources/vm/fetch.ts';
 import { readLock } from '../../resources/vm/lock.ts';
 import { eventually, RealApp } from './app.ts';
+import { chapter } from './chapter.ts';
 import { canBoot } from './support.ts';
 
 const PAGE = 'http://127.0.0.1:18081/';
@@ -40,13 +41,9 @@ describe.skipIf(!canBoot)('the machine in daily life (skipped without QEMU)', { 
 
   afterAll(() => app?.close(), 120_000);
 
-  const test_ = (name: string, body: () => Promise<void>) =>
-    test(name, async () => {
-      onTestFailed(() => console.log(app.logs()));
-      await body();
-    });
+  const then = (name: string, body: () => Promise<void>) => chapter(name, () => app, body);
 
-  test_('a computer that slept: docker works at once, and the clock is right', async () => {
+  then('a computer that slept: docker works at once, and the clock is right', async () => {
     await works();
     expect(await app.guest('date -s @1000000000 >/dev/null; date +%Y')).toBe('2001');
     const pids = [app.qemuPid, (await (await app.client()).app.info()).pid];
@@ -57,7 +54,7 @@ describe.skipIf(!canBoot)('the machine in daily life (skipped without QEMU)', { 
     await clockIsRight();
   });
 
-  test_('a machine that stood still while the app did not: docker works, a wrong clock is noticed', async () => {
+  then('a machine that stood still while the app did not: docker works, a wrong clock is noticed', async () => {
     await app.guest('date -s @1000000000');
     process.kill(app.qemuPid, 'SIGSTOP');
     await sleep(8_000);
@@ -66,21 +63,21 @@ describe.skipIf(!canBoot)('the machine in daily life (skipped without QEMU)', { 
     await clockIsRight();
   });
 
-  test_('the SSH connections dropped, and then sshd itself killed', async () => {
+  then('the SSH connections dropped, and then sshd itself killed', async () => {
     await app.guest('killall -9 sshd-session');
     await works();
     await app.guest('killall -9 sshd sshd-session');
     await works();
   });
 
-  test_('the engine killed', async () => {
+  then('the engine killed', async () => {
     const before = (await app.docker('inspect', '-f', '{{.State.Pid}}', 'web')).stdout;
     await app.guest('kill -9 $(cat /run/skiff/skiffd.pid)');
     await works();
     expect((await app.docker('inspect', '-f', '{{.State.Pid}}', 'web')).stdout).toBe(before);
   });
 
-  test_('the app killed and started again: the machine and its published ports are the same', async () => {
+  then('the app killed and started again: the machine and its published ports are the same', async () => {
     const qemu = app.qemuPid;
     process.kill((await (await app.client()).app.info()).pid, 'SIGKILL');
     expect(await app.skiff('start')).toMatchObject({ code: 0 });
@@ -88,7 +85,7 @@ describe.skipIf(!canBoot)('the machine in daily life (skipped without QEMU)', { 
     expect(app.qemuPid).toBe(qemu);
   });
 
-  test_('programs of the other architecture run', async () => {
+  then('programs of the other architecture run', async () => {
     const [foreign, platform, machine] =
       process.arch === 'arm64'
         ? (['x64', 'linux/amd64', 'x86_64'] as const)
@@ -120,7 +117,7 @@ describe.skipIf(!canBoot)('the machine in daily life (skipped without QEMU)', { 
     }
   });
 
-  test_('memory that a container used goes back to this computer', async () => {
+  then('memory that a container used goes back to this computer', async () => {
     const rss = () =>
       Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${app.qemuPid}/status`, 'latin1'))?.[1]) * 1024;
     const fill = 'dd if=/dev/zero of=/dev/shm/x bs=1M count=500 2>/dev/null; echo full; sleep 600';
@@ -137,7 +134,7 @@ describe.skipIf(!canBoot)('the machine in daily life (skipped without QEMU)', { 
     console.log(`QEMU's memory: ${[before, filled, rss()].map((n) => `${Math.round(n / 1e6)} MB`).join(' → ')}`);
   });
 
-  test_('a full disk is said by docker in its words, and removing something helps', async () => {
+  then('a full disk is said by docker in its words, and removing something helps', async () => {
     const room = Number(await app.guest("df -k /var/lib/skiff | awk 'NR==2{print $4}'"));
     await app.guest(`fallocate -l ${(room - 8_000) * 1024} /var/lib/skiff/filler`);
     const run = await app.docker(
@@ -163,7 +160,7 @@ describe.skipIf(!canBoot)('the machine in daily life (skipped without QEMU)', { 
     });
   });
 
-  test_('room that was given free goes back to this computer', async () => {
+  then('room that was given free goes back to this computer', async () => {
     const write = 'dd if=/dev/urandom of=/v/x bs=1M count=150 2>/dev/null; sync';
     const real = async () => {
       const { figures } = JSON.parse((await app.skiff('status', '--json')).stdout);
@@ -181,11 +178,20 @@ describe.skipIf(!canBoot)('the machine in daily life (skipped without QEMU)', { 
     await eventually(real, (bytes) => bytes < filled - 120e6);
   });
 
-  test_('the disk grows while the machine runs', async () => {
+  then('the disk grows while the machine runs', async () => {
     expect(await app.skiff('disk', 'resize', '5')).toMatchObject({ code: 1 });
     expect(await app.skiff('disk', 'resize', '9')).toMatchObject({ code: 0, stderr: '' });
     const size = Number(await app.guest("df -m /var/lib/skiff | awk 'NR==2{print $2}'"));
     expect(size).toBeGreaterThan(8_000);
+    await works();
+  });
+
+  then("the guest's kernel dies: the machine and the containers that restart come back by themselves", async () => {
+    await app.docker('update', '--restart', 'always', 'web');
+    const before = app.qemuPid;
+    await app.guest('sync; echo c >/proc/sysrq-trigger');
+    await page(); // what listens on the port is QEMU: no docker command wakes it
+    expect(app.qemuPid).not.toBe(before);
     await works();
   });
 });
