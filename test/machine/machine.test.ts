@@ -160,6 +160,20 @@ describe.skipIf(!canBoot)('the real machine (needs QEMU)', () => {
     expect(() => machine.endpoint()).toThrow(expect.objectContaining({ kind: 'not-running' }));
   });
 
+  it('whose kernel dies while it starts is started once more', { timeout: BOOT_MS }, async () => {
+    await machine.start();
+    await guest(machine.endpoint(), 'touch /var/lib/skiff/die; sync');
+    states.length = 0;
+    process.kill(qemuPid(), 'SIGKILL');
+    await until((state) => state.kind === 'failed');
+    states.length = 0;
+    await machine.start();
+    expect(states.filter((state) => state.kind === 'starting' && state.step === 'qemu')).toHaveLength(2);
+    states.length = 0;
+    process.kill(qemuPid(), 'SIGKILL');
+    await until((state) => state.kind === 'failed');
+  });
+
   it('starts again after that, with its disk checked and its data there', { timeout: BOOT_MS }, async () => {
     await machine.start();
     expect(machine.bootTiming()!.guest.map(({ mark }) => mark)).toContain('fsck');
