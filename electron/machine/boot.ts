@@ -116,7 +116,7 @@ async function untilReady(context: BootContext, session: Session, enter: (step: 
 }
 
 function kernelDied(paths: MachinePaths): boolean {
-  return tailFile(paths.consoleLog, 5).some((line) => line.includes('Kernel panic'));
+  return tailFile(paths.consoleLog, 200).some((line) => line.includes('Kernel panic'));
 }
 
 /**
