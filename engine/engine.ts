@@ -9,6 +9,7 @@ import { containerRoutes } from './api/containers.ts';
 import { execRoutes } from './api/execs.ts';
 import { imageRoutes } from './api/images.ts';
 import { networkRoutes } from './api/networks.ts';
+import { pluginRoutes } from './api/plugins.ts';
 import type { Route } from './api/router.ts';
 import { standaloneRoutes } from './api/standalone.ts';
 import { systemRoutes } from './api/system.ts';
@@ -35,6 +36,10 @@ import { Ports } from './daemon/networks/ports.ts';
 import { DEFAULT_MTU } from './daemon/networks/predefined.ts';
 import type { NetworkRecord } from './daemon/networks/record.ts';
 import { Authorization } from './daemon/plugins/authorization.ts';
+import { PluginImages } from './daemon/plugins/image.ts';
+import { PluginInstaller } from './daemon/plugins/install.ts';
+import { ManagedPlugins } from './daemon/plugins/managed.ts';
+import type { PluginRecord } from './daemon/plugins/record.ts';
 import { parseSize } from './daemon/sizes.ts';
 import { engineId } from './daemon/system/identity.ts';
 import type { Metric } from './daemon/system/metrics.ts';
@@ -148,7 +153,16 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
   const pools = new DefaultPools(config['default-address-pools'], engineId(dataRoot));
   const networks = new Networks({ store: networkStore, bridges, events, users, config, pools });
   const names = new Names(() => registry.all().map(({ record }) => record), options.hostGatewayIp);
-  const volumes = new Volumes({ store: new DocumentStore<VolumeRecord>(db, 'volume'), dataRoot, events, users });
+  const bounding = boundingCapabilities();
+  const pluginStore = new DocumentStore<PluginRecord>(db, 'plugin');
+  const plugins = new ManagedPlugins({ store: pluginStore, images, snapshots, runtime, events, dataRoot, bounding });
+  const authorization = new Authorization(() => live.current['authorization-plugins'] ?? [], plugins);
+  const volumeStore = new DocumentStore<VolumeRecord>(db, 'volume');
+  const volumes = new Volumes({ store: volumeStore, dataRoot, events, users, managed: plugins });
+  plugins.connect({
+    inUse: (name) => volumes.hasAnyOf(name),
+    onDisable: (name) => authorization.leaveOut(name),
+  });
   const sandboxes = new Sandboxes(execRoot);
 
   const parts: ContainerParts = {
@@ -164,10 +178,11 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
     sandboxes,
     events,
     folders: new HostFolders(options.hostFolders, host),
+    plugins,
     settings: {
       dataRoot,
       hostGatewayIp: options.hostGatewayIp,
-      bounding: boundingCapabilities(),
+      bounding,
       cgroupVersion: cgroupVersion(),
       defaults: containerDefaults(config, cgroupVersion()),
       initPath: config['init-path'] ?? INIT_PATHS.find((path) => existsSync(path)) ?? '/usr/bin/tini',
@@ -196,11 +211,13 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
   const runs = (id: string): boolean => registry.byId(id)?.record.state.status === 'running';
   sandboxes.sweep(runs);
   shim.on('event', (event) => {
-    if (builds.onShimEvent(event)) return;
+    if (builds.onShimEvent(event) || plugins.onShimEvent(event)) return;
     void untilSettled(() => containers.onShimEvent(event));
   });
   await shimOpen;
   const known = await runtime.processes();
+  // Containers that start with the engine may want their volumes.
+  await plugins.restore(known);
   await containers.lifecycle.restore(known);
   for (const process of known) {
     if (process.exit && process.key !== process.container) await runtime.forget(process.key);
@@ -218,7 +235,10 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
         log.error('no new shim', { error: messageOf(error) });
         return [];
       })
-      .then((left) => containers.lifecycle.shimLost(left));
+      .then((left) => {
+        plugins.shimLost(left);
+        return containers.lifecycle.shimLost(left);
+      });
   });
   let preloaded: Promise<void> = Promise.resolve();
   if (options.preload && existsSync(options.preload)) {
@@ -251,13 +271,15 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
       ...networkRoutes(networks, containers),
       ...volumeRoutes(volumes),
       ...imageRoutes(images),
+      ...pluginRoutes(plugins, new PluginInstaller(plugins, new PluginImages(images.content), events)),
       ...standaloneRoutes(),
       ...buildRoutes(builds),
     ].map((entry) => afterPreload(entry, preloaded)),
     metrics: () => system.metrics(),
-    authorization: new Authorization(() => live.current['authorization-plugins'] ?? []),
+    authorization,
     reload() {
       const reloaded = live.reload();
+      authorization.askAll();
       system.publishReload();
       return { ...reloaded, config: live.current };
     },
@@ -273,6 +295,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
         return;
       }
       await containers.lifecycle.shutDown(live.current['shutdown-timeout'] ?? DEFAULT_SHUTDOWN_SECONDS);
+      await plugins.shutDown();
       ending = true;
       const held = await shim.shutdown();
       if (held) log.warn('the shim stays', { reason: held });

@@ -1,4 +1,4 @@
-import { anything, bool, int, list, map, object, type Shape, text, words } from './shape.ts';
+import { anything, bool, int, list, map, object, type Shape, text, words } from '../model/shape.ts';
 
 /** The request bodies of the API (swagger), as far as the engine reads them. The types are in engine/model and beside the nouns. */
 

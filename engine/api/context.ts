@@ -3,7 +3,7 @@ import type { Duplex } from 'node:stream';
 
 import type { Filters } from '../daemon/filters.ts';
 import { invalidParameter, messageOf } from '../errors.ts';
-import type { Shape } from './shape.ts';
+import type { Shape } from '../model/shape.ts';
 
 const JSON_BODY_LIMIT = 16 * 1024 * 1024;
 

@@ -2,8 +2,8 @@ import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:ht
 import { Duplex, Readable } from 'node:stream';
 
 import { invalidParameter } from '../errors.ts';
+import type { Shape } from '../model/shape.ts';
 import { type Context, readJson } from './context.ts';
-import type { Shape } from './shape.ts';
 
 /** The context of one HTTP exchange. */
 export class HttpContext implements Context {

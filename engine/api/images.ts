@@ -1,4 +1,4 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { ServerResponse } from 'node:http';
 
 import type { Filters } from '../daemon/filters.ts';
 import type {
@@ -25,6 +25,7 @@ import { invalidParameter, messageOf } from '../errors.ts';
 
 import { authConfig } from './bodies.ts';
 import { type Context, queryBool, queryFilters, queryInt } from './context.ts';
+import { authHeader, bodyOf, streaming } from './progress-stream.ts';
 import { type Route, route } from './router.ts';
 
 /** What these routes need of the daemon. */
@@ -236,41 +237,6 @@ async function pour(source: AsyncIterable<Buffer> | Iterable<Buffer>, response: 
     response.destroy(error instanceof Error ? error : new Error(messageOf(error)));
   }
 }
-
-/**
- * A stream of JSON lines. Nothing is sent before the first line, so that what fails early gets a status of its own; later
- * errors are a line (moby: streamformatter.FormatError).
- */
-async function streaming(context: Context, work: (progress: Progress) => Promise<void>): Promise<void> {
-  let response: ServerResponse | undefined;
-  const progress: Progress = (line) => {
-    if (context.signal.aborted) return;
-    response ??= context.stream('application/json');
-    response.write(`${JSON.stringify(line)}\r\n`);
-  };
-  try {
-    await work(progress);
-  } catch (error) {
-    context.request.resume();
-    if (!response) throw error;
-    if (!context.signal.aborted) {
-      const message = messageOf(error);
-      response.write(`${JSON.stringify({ errorDetail: { message }, error: message })}\r\n`);
-    }
-  }
-  response ??= context.stream('application/json');
-  response.end();
-}
-
-/** The body without Node's habit of closing the connection when its reader stops early: the answer must still arrive. */
-const bodyOf = (request: IncomingMessage): AsyncIterable<Buffer> => ({
-  [Symbol.asyncIterator]: () => request.iterator({ destroyOnReturn: false }) as AsyncIterator<Buffer>,
-});
-
-const authHeader = (request: IncomingMessage): string | undefined => {
-  const value = request.headers['x-registry-auth'];
-  return Array.isArray(value) ? value[0] : value;
-};
 
 function platformJson(query: URLSearchParams): Platform | undefined {
   const text = query.get('platform');

@@ -1,5 +1,4 @@
-import { type EngineError, invalidParameter, notFound, notImplemented, unavailable } from '../errors.ts';
-import type { Context } from './context.ts';
+import { type EngineError, invalidParameter, notImplemented, unavailable } from '../errors.ts';
 import { type Handler, type Route, route } from './router.ts';
 
 /** moby, daemon/cluster/errors.go: errNoSwarm. */
@@ -14,15 +13,6 @@ const refuse =
   };
 const notManager = refuse(() => unavailable(NO_SWARM));
 const noSwarmMode = refuse(() => notImplemented('swarm mode is not supported by this engine'));
-const noManagedPlugins = refuse(() =>
-  notImplemented(
-    'managed plugins are not supported by this engine: volume and authorization plugins are found by their sockets',
-  ),
-);
-const noSuchPlugin: Handler = (context: Context) => {
-  throw notFound(`plugin ${JSON.stringify(context.params.name ?? '')} not found`);
-};
-
 /** Paths below which a standalone dockerd answers every operation with errNoSwarm. */
 const CLUSTER_OPERATIONS: readonly (readonly [Route['method'], string])[] = [
   ['GET', '/swarm'],
@@ -54,7 +44,7 @@ const CLUSTER_OPERATIONS: readonly (readonly [Route['method'], string])[] = [
 ];
 
 /**
- * Operations tagged Swarm, Node, Service, Task, Secret, Config, Plugin and Session. The engine is a standalone one: it says so as a
+ * Operations tagged Swarm, Node, Service, Task, Secret, Config and Session. The engine is a standalone one: it says so as a
  * dockerd that never joined a swarm does, and never answers a bare 404.
  */
 export function standaloneRoutes(): Route[] {
@@ -71,15 +61,6 @@ export function standaloneRoutes(): Route[] {
       'POST',
       '/swarm/unlock',
       refuse(() => unavailable(NOT_PART)),
-    ),
-    route('GET', '/plugins', (context) => context.reply(200, [])),
-    route('GET', '/plugins/privileges', noManagedPlugins),
-    route('POST', '/plugins/pull', noManagedPlugins),
-    route('POST', '/plugins/create', noManagedPlugins),
-    route('GET', '/plugins/{name:.+}/json', noSuchPlugin),
-    route('DELETE', '/plugins/{name:.+}', noSuchPlugin),
-    ...(['enable', 'disable', 'upgrade', 'push', 'set'] as const).map((verb) =>
-      route('POST', `/plugins/{name:.+}/${verb}`, noSuchPlugin),
     ),
     route(
       'POST',

@@ -97,3 +97,9 @@ export function unmountVolume(target: string): void {
 }
 
 export const isMounted = (target: string): boolean => mountsUnder(target).includes(target);
+
+/** Makes a folder a mount of its own whose mounts, made on either side, are seen where it is bound as `rshared`. */
+export function shareMounts(folder: string): void {
+  if (!isMounted(folder)) mount(folder, folder, null, MS.bind | MS.rec);
+  mount('none', folder, null, MS.shared | MS.rec);
+}

@@ -1,18 +1,14 @@
-import { spawn } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
+import { REGISTRY, registryBeside } from '../engine/registry-beside.ts';
 import { canRun, Testbed } from '../engine/testbed.ts';
 import { Driver, driveAll } from './drive.ts';
-import { call } from './http.ts';
 import { type Operation, Swagger, swaggerMissing } from './swagger.ts';
 
 const reason = canRun ? swaggerMissing : 'needs root on Linux';
 const TABLE = join(import.meta.dirname, '../../docs/api.md');
-const REGISTRY = '127.0.0.1:5000';
 
 describe.skipIf(reason)(
   `every operation of the API (${reason ? `skipped: ${reason}` : 'by the specification'})`,
@@ -42,8 +38,8 @@ describe.skipIf(reason)(
       expect(problems).toEqual([]);
     });
 
-    it('is there, but for what needs a swarm or managed plugins', () => {
-      const cluster = ['Swarm', 'Node', 'Service', 'Task', 'Secret', 'Config', 'Plugin', 'Session'];
+    it('is there, but for what needs a swarm or BuildKit', () => {
+      const cluster = ['Swarm', 'Node', 'Service', 'Task', 'Secret', 'Config', 'Session'];
       const missing = swagger.operations.filter(
         (operation) =>
           !cluster.includes(operation.tag) &&
@@ -61,32 +57,6 @@ describe.skipIf(reason)(
     });
   },
 );
-
-/** docker-registry on the engine's own loopback. */
-async function registryBeside(bed: Testbed): Promise<{ close(): void }> {
-  const folder = mkdtempSync(join(tmpdir(), 'skiff-registry-'));
-  const config = join(folder, 'config.yml');
-  writeFileSync(
-    config,
-    `version: 0.1\nlog: {level: error, accesslog: {disabled: true}}\nstorage: {filesystem: {rootdirectory: ${folder}/data}}\nhttp: {addr: "${REGISTRY}", secret: test}\n`,
-  );
-  const child = spawn('nsenter', [`--target=${bed.pid}`, '--net', 'docker-registry', 'serve', config], {
-    stdio: 'ignore',
-  });
-  const body = { serveraddress: REGISTRY, username: 'a', password: 'b' };
-  const answers = async () => (await call(bed.socket, 'POST', '/auth', { body })).status;
-  const deadline = Date.now() + 30_000;
-  while ((await answers()) !== 200) {
-    if (Date.now() > deadline) throw new Error('docker-registry does not answer');
-    await delay(50);
-  }
-  return {
-    close() {
-      child.kill('SIGKILL');
-      rmSync(folder, { recursive: true, force: true });
-    },
-  };
-}
 
 type Verdict = 'implemented' | 'refused';
 
@@ -109,7 +79,7 @@ function tableOf(swagger: Swagger, driver: Driver): string {
     `Made by \`test/api/conformance.test.ts\` (\`UPDATE_API_TABLE=1\` writes it), which drives every operation of Docker's specification,`,
     `version ${swagger.version}, against the engine and checks each status and body against the specification. \`GET /images/search\` needs Docker Hub.`,
     '',
-    `${count('yes')} implemented, ${count('refused')} refused as a standalone dockerd refuses them, or because the engine has no swarm mode and no managed plugins.`,
+    `${count('yes')} implemented, ${count('refused')} refused as a standalone dockerd refuses them, or because the engine has no swarm mode.`,
     '',
     '| Tag | Operation | Implemented | Statuses seen |',
     '|---|---|---|---|',

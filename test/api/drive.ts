@@ -1,3 +1,9 @@
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { makePlugin } from '../engine/sample-plugin.ts';
 import { type Call, call, type Reply } from './http.ts';
 import type { Operation, Swagger } from './swagger.ts';
 import { createTar } from './tar.ts';
@@ -56,8 +62,7 @@ export class Driver {
     for (const operation of this.#swagger.operations) {
       if (this.seen.has(operation)) continue;
       const body = operation.method === 'POST' ? { body: {} } : {};
-      const query = operation.path === '/plugins/privileges' || operation.path === '/plugins/pull' ? '?remote=x' : '';
-      await this.drive(operation.method, `${operation.path}${query}`, { id: 'x', name: 'x' }, body);
+      await this.drive(operation.method, operation.path, { id: 'x', name: 'x' }, body);
     }
   }
 }
@@ -81,6 +86,7 @@ export async function driveAll(driver: Driver, registry: string): Promise<void> 
   await driveContainers(driver);
   await driveImages(driver, registry);
   await driveNetworksAndVolumes(driver);
+  await drivePlugins(driver, registry);
   await driver.drive('POST', '/containers/prune');
   await driver.drive('GET', '/system/df');
 }
@@ -204,4 +210,28 @@ async function driveNetworksAndVolumes(driver: Driver): Promise<void> {
   await driver.drive('GET', '/volumes/{name}', { name: 'no-such-volume' });
   await driver.drive('DELETE', '/volumes/{name}', { name: 'driven' });
   await driver.drive('POST', '/volumes/prune');
+}
+
+async function drivePlugins(driver: Driver, registry: string): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), 'skiff-driven-plugin-'));
+  makePlugin(folder);
+  const body = execFileSync('tar', ['-c', '-C', folder, '.'], { maxBuffer: 64 * 1024 * 1024 });
+  rmSync(folder, { recursive: true, force: true });
+  const name = `${registry}/driven-plugin:1`;
+  const headers = { 'Content-Type': 'application/x-tar' };
+  await driver.drive('POST', `/plugins/create?name=${name}`, {}, { body, headers });
+  await driver.drive('POST', '/plugins/{name}/push', { name });
+  await driver.drive('DELETE', '/plugins/{name}', { name });
+  await driver.drive('DELETE', '/plugins/{name}', { name: 'no-such-plugin' });
+  const granted = (await driver.drive('GET', `/plugins/privileges?remote=${name}`)).json as object[];
+  await driver.drive('POST', `/plugins/pull?remote=${name}&name=driven`, {}, { body: granted });
+  const of = { name: 'driven' };
+  await driver.drive('POST', `/plugins/{name}/upgrade?remote=${name}`, of, { body: granted });
+  await driver.drive('POST', '/plugins/{name}/set', of, { body: ['PREFIX=driven '] });
+  await driver.drive('POST', '/plugins/{name}/enable?timeout=5', of);
+  await driver.drive('GET', '/plugins');
+  await driver.drive('GET', '/plugins/{name}/json', of);
+  await driver.drive('GET', '/plugins/{name}/json', { name: 'no-such-plugin' });
+  await driver.drive('POST', '/plugins/{name}/disable', of);
+  await driver.drive('DELETE', '/plugins/{name}', of);
 }

@@ -1,7 +1,10 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { Agent, request } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
+import { makePlugin } from '../engine/sample-plugin.ts';
 import { canRun, Testbed } from '../engine/testbed.ts';
 import { call } from './http.ts';
 import { Random } from './random.ts';
@@ -12,12 +15,17 @@ const REQUESTS = 10_000;
 const AT_ONCE = 8;
 /** Streams without an end are left after this. */
 const PATIENCE_MS = 400;
+const ENOUGH = 4096;
 const SEED = Number(process.env.SKIFF_FUZZ_SEED ?? 1);
 
-/** Operations that go out to a registry or a server, which a made-up name makes fail; `ps` with made-up arguments, which dockerd
- * answers with 500 too; and what a standalone engine refuses (with 503 elsewhere as well). */
+/** Operations that go out to a registry or a server, which a made-up name makes fail; `ps` with made-up arguments and what is wrong
+ * with plugins, which dockerd answers with 500 too; and what a standalone engine refuses (with 503 elsewhere as well). */
 const MAY_FAIL =
   /^\/(containers\/.*top|images\/(create|search|.*push)|distribution|auth|build|swarm|nodes|services|tasks|secrets|configs|plugins)/;
+
+/** What no answer may say: a mistake of the engine's. */
+const MISTAKE =
+  /Cannot (read|set|convert|destructure)|is not (a function|iterable|defined|a constructor)|must be of type/;
 
 const WORDS = [
   'driven',
@@ -71,6 +79,10 @@ describe.skipIf(reason)(`${REQUESTS} malformed requests (${reason ? `skipped: ${
     bed = new Testbed();
     await bed.start();
     await bed.ok('create', '--name', 'driven', 'skiff/welcome');
+    const folder = mkdtempSync(join(tmpdir(), 'skiff-fuzz-plugin-'));
+    makePlugin(folder);
+    await bed.ok('plugin', 'create', 'driven', folder);
+    rmSync(folder, { recursive: true, force: true });
   }, 120_000);
   afterAll(() => bed?.[Symbol.asyncDispose]());
 
@@ -86,16 +98,10 @@ describe.skipIf(reason)(`${REQUESTS} malformed requests (${reason ? `skipped: ${
         sent++;
         const made = makeRequest(random.pick(operations), swagger!, random);
         const outcome = await send(bed.socket, agent, made);
-        if (
-          typeof outcome === 'number' &&
-          outcome >= 500 &&
-          outcome !== 501 &&
-          outcome !== 503 &&
-          !MAY_FAIL.test(made.template)
-        ) {
-          faults.push(
-            `${outcome} ${made.method} ${made.path.slice(0, 200)} ${made.body?.toString('utf8').slice(0, 300) ?? ''}`,
-          );
+        if (outcome && isFault(outcome, made)) {
+          const { method, path, body } = made;
+          const request = `${method} ${path.slice(0, 200)} ${body?.toString('utf8').slice(0, 300) ?? ''}`;
+          faults.push(`${outcome.status} ${request}: ${outcome.text.slice(0, 200)}`);
         }
       }
     };
@@ -111,6 +117,17 @@ describe.skipIf(reason)(`${REQUESTS} malformed requests (${reason ? `skipped: ${
     expect(residentMb(bed.pid)).toBeLessThan(before.memory + 400);
   });
 });
+
+interface Outcome {
+  readonly status: number;
+  /** The beginning of the body. */
+  readonly text: string;
+}
+
+function isFault({ status, text }: Outcome, { template }: Made): boolean {
+  if (status < 500) return false;
+  return MISTAKE.test(text) || (status !== 501 && status !== 503 && !MAY_FAIL.test(template));
+}
 
 interface Made {
   readonly method: string;
@@ -181,14 +198,18 @@ function fromSchema(schema: Schema, swagger: Swagger, random: Random, depth: num
   }
 }
 
-/** @returns the status; undefined when the answer had no end, or the connection was closed on a request that isn't HTTP */
-function send(socketPath: string, agent: Agent, { method, path, body }: Made): Promise<number | undefined> {
+/** @returns undefined when the answer had no end, or the connection was closed on a request that isn't HTTP */
+function send(socketPath: string, agent: Agent, { method, path, body }: Made): Promise<Outcome | undefined> {
   return new Promise((resolve) => {
     const headers = body ? { 'Content-Type': 'application/json', 'Content-Length': body.length } : {};
     const outgoing = request({ socketPath, agent, method, path, headers }, (response) => {
-      response.on('data', () => {});
-      response.on('end', () => resolve(response.statusCode));
-      response.on('error', () => resolve(response.statusCode));
+      let text = '';
+      const answered = () => resolve({ status: response.statusCode ?? 0, text });
+      response.on('data', (chunk: Buffer) => {
+        if (text.length < ENOUGH) text += chunk.toString('utf8');
+      });
+      response.on('end', answered);
+      response.on('error', answered);
     });
     const timer = setTimeout(() => {
       outgoing.destroy();

@@ -33,6 +33,9 @@ export interface Endpoint {
   readonly mirror: boolean;
 }
 
+/** What an authorization server is asked for: Docker Hub gives plugins' repositories a class of their own. */
+export type RepositoryKind = 'repository' | 'repository(plugin)';
+
 /** All registries: their connections, which of them speak plain HTTP, and how often to try again. */
 export class Registries {
   readonly transport: Transport;
@@ -111,9 +114,14 @@ export class Registries {
     }
   }
 
-  repository(endpoint: Endpoint, ref: Pick<ImageRef, 'domain' | 'path'>, credentials: Credentials): Repository {
+  repository(
+    endpoint: Endpoint,
+    ref: Pick<ImageRef, 'domain' | 'path'>,
+    credentials: Credentials,
+    kind: RepositoryKind = 'repository',
+  ): Repository {
     // Credentials are the registry's, not a mirror's.
-    return new Repository(this, endpoint, ref, endpoint.mirror ? {} : credentials);
+    return new Repository(this, endpoint, ref, endpoint.mirror ? {} : credentials, kind);
   }
 
   close(): void {
@@ -129,13 +137,16 @@ export class Repository {
   readonly key: string;
   readonly path: string;
   readonly #authorizer: Authorizer;
+  readonly #kind: RepositoryKind;
 
   constructor(
     registries: Registries,
     endpoint: Endpoint,
     ref: Pick<ImageRef, 'domain' | 'path'>,
     credentials: Credentials,
+    kind: RepositoryKind,
   ) {
+    this.#kind = kind;
     this.registries = registries;
     this.endpoint = endpoint;
     this.path = ref.path;
@@ -148,8 +159,8 @@ export class Repository {
   }
 
   scopes(actions: 'pull' | 'pull,push', from?: string): string[] {
-    const own = `repository:${this.path}:${actions}`;
-    return from === undefined ? [own] : [own, `repository:${from}:pull`];
+    const own = `${this.#kind}:${this.path}:${actions}`;
+    return from === undefined ? [own] : [own, `${this.#kind}:${from}:pull`];
   }
 
   /**

@@ -62,7 +62,7 @@ export class Builds {
 
   /** What a crash left: mounts, spools, snapshots of steps. */
   #sweep(): void {
-    const { root, snapshots, registry } = this.#parts;
+    const { root, snapshots, registry, plugins } = this.#parts;
     for (const folder of ['mounts', 'scratch']) {
       const path = join(root, folder);
       mkdirSync(path, { recursive: true, mode: 0o710 });
@@ -71,7 +71,7 @@ export class Builds {
         rmSync(join(path, name), { recursive: true, force: true });
       }
     }
-    snapshots.removeOrphans((key) => registry.byId(key) !== undefined);
+    snapshots.removeOrphans((key) => registry.byId(key) !== undefined || plugins.has(key));
     this.#history.settle();
   }
 

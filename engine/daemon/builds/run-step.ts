@@ -1,6 +1,5 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { StringDecoder } from 'node:string_decoder';
 
 import { cancelled, EngineError } from '../../errors.ts';
 import type { ContainerConfig } from '../../model/container.ts';
@@ -12,6 +11,7 @@ import { containerSpec } from '../containers/container-spec.ts';
 import { writeNetworkFiles } from '../containers/network-files.ts';
 import type { ContainerRecord } from '../containers/record.ts';
 import { startFailure } from '../containers/start-errors.ts';
+import { readFrames } from '../frames.ts';
 import type { BuildParts } from './parts.ts';
 import type { BuildLimits } from './request.ts';
 import type { StepNetwork } from './step-network.ts';
@@ -31,7 +31,6 @@ export interface RunStep {
 }
 
 const SIGKILL = 9;
-const FRAME_HEADER = 8;
 
 /** A RUN that ended with another code than 0; the code goes into errorDetail. */
 export class StepFailed extends EngineError {
@@ -128,21 +127,4 @@ function fileMounts(parts: BuildParts, step: RunStep, record: ContainerRecord): 
     source: join(directory, name),
     options: ['rbind', 'rprivate', 'rw'],
   }));
-}
-
-/** Takes Docker's stdcopy frames apart; both outputs are one text in a build. */
-async function readFrames(source: AsyncIterable<Buffer>, onText: (text: string) => void): Promise<void> {
-  const decoders = [new StringDecoder('utf8'), new StringDecoder('utf8'), new StringDecoder('utf8')] as const;
-  let pending: Buffer = Buffer.alloc(0);
-  for await (const chunk of source) {
-    pending = pending.length > 0 ? Buffer.concat([pending, chunk]) : chunk;
-    while (pending.length >= FRAME_HEADER) {
-      const end = FRAME_HEADER + pending.readUInt32BE(4);
-      if (pending.length < end) break;
-      const decoder = decoders[pending[0] as 0 | 1 | 2] ?? decoders[1];
-      const text = decoder.write(pending.subarray(FRAME_HEADER, end));
-      if (text) onText(text);
-      pending = pending.subarray(end);
-    }
-  }
 }

@@ -135,7 +135,8 @@ export class Lifecycle {
    */
   async restore(known: readonly ProcessInfo[]): Promise<void> {
     await this.#endStrays(known);
-    this.#parts.runtime.sweep((id) => this.#parts.registry.byId(id)?.record.state.status === 'running');
+    const { registry, plugins } = this.#parts;
+    this.#parts.runtime.sweep((id) => plugins.has(id) || registry.byId(id)?.record.state.status === 'running');
     sweepFolders(this.#parts);
     const byKey = new Map(known.map((process) => [process.key, process]));
     for (const container of this.#parts.registry.all()) {
@@ -168,8 +169,9 @@ export class Lifecycle {
    * told of their start, so nobody misses them; what they left is removed, that the container can be started again.
    */
   async #endStrays(known: readonly ProcessInfo[]): Promise<void> {
-    const { registry, runtime } = this.#parts;
+    const { registry, runtime, plugins } = this.#parts;
     for (const process of known) {
+      if (plugins.has(process.container)) continue;
       const record = registry.byId(process.container)?.record;
       const expected = record?.state.status === 'running' && record.state.pid === process.pid;
       if (process.key !== process.container || process.exit || expected) continue;

@@ -38,6 +38,8 @@ export interface ContainerParts {
   readonly sandboxes: Sandboxes;
   readonly events: Events;
   readonly folders: HostFolders;
+  /** Whose processes and snapshots are none of containers'. */
+  readonly plugins: { has(id: string): boolean };
   readonly settings: ContainerSettings;
 }
 

@@ -139,6 +139,11 @@ export class Images {
     this.#pusher = new Pusher(this.#store, this.#registries);
   }
 
+  /** Where the images of plugins are kept, which are pulled and pushed as these are. */
+  get content(): { readonly store: ImageStore; readonly registries: Registries } {
+    return { store: this.#store, registries: this.#registries };
+  }
+
   /**
    * By name[:tag][@digest], id or unique id prefix. Throws notFound `No such image: x:latest`.
    * @param platform `os[/arch[/variant]]` that the image must be able to serve

@@ -108,7 +108,10 @@ export class Intake implements AsyncDisposable {
    * Syncs the data root once, then renames and enters everything in one transaction. After it, all is durable.
    * @param names given to the images in the same transaction
    */
-  async commit(images: readonly NewImage[], names: (now: number) => void = () => undefined): Promise<void> {
+  async commit(
+    images: readonly NewImage[],
+    names: (now: number, dropped: ReadonlyMap<Digest, number>) => void = () => undefined,
+  ): Promise<void> {
     const store = this.#store;
     const dropped = this.#dropOutlined();
     if (this.#blobs.size > 0 || this.#layers.size > 0) await store.snapshots.sync();
@@ -117,7 +120,16 @@ export class Intake implements AsyncDisposable {
         if (!dropped.has(digest)) store.blobs.commit('value' in blob ? blob.value : blob);
       }
       for (const image of images) this.#commitImage(image, dropped);
-      names(Date.now());
+      names(Date.now(), dropped);
+    });
+  }
+
+  /** Makes layers durable that no image has. @param keep enters who has them, in the same transaction: else they go again */
+  async commitLayers(layerBlobs: readonly LayerBlob[], keep: () => void): Promise<void> {
+    const diffIds = layerBlobs.map(({ diffId }) => diffId);
+    await this.commit([], (_now, dropped) => {
+      this.#commitLayers(diffIds, layerBlobs, dropped);
+      keep();
     });
   }
 
@@ -151,15 +163,8 @@ export class Intake implements AsyncDisposable {
   }
 
   #commitImage(image: NewImage, dropped: ReadonlyMap<Digest, number>): void {
-    const { rows, blobs, snapshots } = this.#store;
-    const staged = new Set(image.diffIds.flatMap((diffId) => this.#layers.get(diffId)?.value ?? []));
-    snapshots.commitLayers([...staged], image.diffIds);
-    for (const layerBlob of image.layerBlobs) {
-      const size = dropped.get(layerBlob.blob);
-      // Where another operation was faster, its blob of the layer stays the one.
-      if (size === undefined) blobs.rows.addLayerBlob(layerBlob);
-      else this.#store.addOutlined(layerBlob.diffId, size);
-    }
+    const { rows, snapshots } = this.#store;
+    this.#commitLayers(image.diffIds, image.layerBlobs, dropped);
     const chainId = chainOf(image.diffIds);
     rows.add({
       id: image.id,
@@ -170,6 +175,22 @@ export class Intake implements AsyncDisposable {
       lastTagged: undefined,
     });
     if (image.manifest) rows.addManifest({ ...image.manifest, imageId: image.id });
+  }
+
+  #commitLayers(
+    diffIds: readonly Digest[],
+    layerBlobs: readonly LayerBlob[],
+    dropped: ReadonlyMap<Digest, number>,
+  ): void {
+    const { blobs, snapshots } = this.#store;
+    const staged = new Set(diffIds.flatMap((diffId) => this.#layers.get(diffId)?.value ?? []));
+    snapshots.commitLayers([...staged], diffIds);
+    for (const layerBlob of layerBlobs) {
+      const size = dropped.get(layerBlob.blob);
+      // Where another operation was faster, its blob of the layer stays the one.
+      if (size === undefined) blobs.rows.addLayerBlob(layerBlob);
+      else this.#store.addOutlined(layerBlob.diffId, size);
+    }
   }
 
   /** Lets go of everything; what was not committed is removed. */

@@ -11,6 +11,7 @@ import type { StagedLayer } from '../../snapshots/snapshots.ts';
 import type { LayerBlob } from '../../store/blobs.ts';
 import { type Digest, digestOf, shortId } from '../../store/digest.ts';
 
+import { PLUGIN_CONFIG_TYPE } from '../plugins/config.ts';
 import { allOrNone } from './all-or-none.ts';
 import { type ImageStore, nameOf } from './image-store.ts';
 import type { Intake } from './intake.ts';
@@ -131,6 +132,9 @@ export class Puller {
   ): Promise<{ id: Digest; text: string; config: OciImageConfig }> {
     const { config: descriptor } = manifest;
     const { digest: id } = descriptor;
+    if (descriptor.mediaType === PLUGIN_CONFIG_TYPE) {
+      throw invalidParameter(`Encountered remote ${JSON.stringify(PLUGIN_CONFIG_TYPE)}(plugin) when fetching`);
+    }
     if (!isImageConfig(descriptor.mediaType)) {
       throw invalidParameter(`unsupported media type ${descriptor.mediaType}: this is no image that can run`);
     }

@@ -1,6 +1,6 @@
 import { familiar, familiarName, type ImageRef } from '../../content/reference.ts';
 import type { Credentials } from '../../content/registry/auth.ts';
-import type { Registries, Repository } from '../../content/registry/client.ts';
+import type { Registries, Repository, RepositoryKind } from '../../content/registry/client.ts';
 import { RegistryError } from '../../content/registry/errors.ts';
 import { EngineError, isKind, messageOf, notFound, systemError, unauthorized } from '../../errors.ts';
 import { log } from '../../log.ts';
@@ -14,11 +14,12 @@ export async function withRepository<T>(
   credentials: Credentials,
   write: boolean,
   work: (repository: Repository) => Promise<T>,
+  kind: RepositoryKind = 'repository',
 ): Promise<T> {
   const endpoints = registries.endpoints(ref.domain, write);
   for (const [index, endpoint] of endpoints.entries()) {
     try {
-      return await work(registries.repository(endpoint, ref, credentials));
+      return await work(registries.repository(endpoint, ref, credentials, kind));
     } catch (error) {
       if (isKind(error, 'cancelled') || index === endpoints.length - 1) throw error;
       log.info('mirror failed, trying the next endpoint', { mirror: endpoint.base.host, error });

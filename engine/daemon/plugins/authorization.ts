@@ -1,5 +1,6 @@
 import { forbidden, messageOf, systemError } from '../../errors.ts';
-import { Plugins } from './plugin.ts';
+import { fullName } from './names.ts';
+import { type ManagedLookup, type Plugin, Plugins } from './plugin.ts';
 
 /** What of a request a plugin is told (https://docs.docker.com/engine/extend/plugins_authorization/). */
 export interface AuthorizedRequest {
@@ -21,15 +22,28 @@ export interface AuthorizedResponse {
 /** `authorization-plugins`: each is asked, in order, before a request is handled and before its answer goes out. One no is a no. */
 export class Authorization {
   readonly #names: () => readonly string[];
-  readonly #plugins = new Plugins('authz');
+  readonly #plugins: Plugins;
+  /** Managed plugins that were disabled: they aren't asked until the next reload, or nothing could enable them again. */
+  readonly #disabled = new Set<string>();
 
   /** @param names asked each time: a reload may change them */
-  constructor(names: () => readonly string[]) {
-    this.#names = names;
+  constructor(names: () => readonly string[], managed: ManagedLookup) {
+    this.#names = () => names().filter((name) => !this.#disabled.has(fullName(name) ?? name));
+    this.#plugins = new Plugins('authz', managed);
   }
 
   get active(): boolean {
     return this.#names().length > 0;
+  }
+
+  /** A managed plugin is being disabled. @param name with its tag */
+  leaveOut(name: string): void {
+    this.#disabled.add(name);
+  }
+
+  /** After a reload all that are configured are asked again. */
+  askAll(): void {
+    this.#disabled.clear();
   }
 
   /** Throws forbidden when a plugin says no, and a system error when one can't be asked: no answer is no permission. */
@@ -46,10 +60,20 @@ export class Authorization {
     });
   }
 
+  #find(name: string): Plugin {
+    let plugin: Plugin | undefined;
+    try {
+      plugin = this.#plugins.find(name);
+    } catch (error) {
+      throw systemError(messageOf(error), error);
+    }
+    if (!plugin) throw systemError(`plugin ${JSON.stringify(name)} not found`);
+    return plugin;
+  }
+
   async #ask(method: string, fields: object): Promise<void> {
     for (const name of this.#names()) {
-      const plugin = this.#plugins.find(name);
-      if (!plugin) throw systemError(`plugin ${JSON.stringify(name)} not found`);
+      const plugin = this.#find(name);
       const answer = await plugin.call(method, fields).catch((error: unknown) => {
         throw systemError(`plugin ${name} failed with error: ${messageOf(error)}`, error);
       });

@@ -14,20 +14,48 @@ export type PluginAnswer = Readonly<Record<string, unknown>>;
 /** What a plugin can do: the words of Plugin.Activate. */
 export type Capability = 'VolumeDriver' | 'authz';
 
+/** A managed plugin that runs: what it can do is known without asking it. */
+export interface ManagedEndpoint {
+  /** With its tag. */
+  readonly name: string;
+  readonly where: RequestOptions;
+  /** As in docker.<capability>/1.0, in small letters. */
+  readonly capabilities: readonly string[];
+  readonly timeoutMs: number | undefined;
+  /** Where something that the plugin names is on this machine. */
+  hostPath(path: string): string;
+}
+
+/** Where managed plugins are found. */
+export interface ManagedLookup {
+  /** Throws conflict for one that is disabled. */
+  find(name: string): ManagedEndpoint | undefined;
+  /** With its tag when it is a managed plugin's name, else as it is. */
+  nameOf(name: string): string;
+}
+
 /**
- * A program of its own that speaks Docker's protocol of legacy plugins, JSON by POST
- * (https://docs.docker.com/engine/extend/plugin_api/). It is activated before its first call.
+ * A program of its own that speaks Docker's plugin protocol, JSON by POST
+ * (https://docs.docker.com/engine/extend/plugin_api/). One that isn't managed is activated before its first call.
  */
 export class Plugin {
   readonly name: string;
   readonly #where: RequestOptions;
   readonly #capability: Capability;
+  readonly #managed: ManagedEndpoint | undefined;
   #active = false;
 
-  constructor(name: string, where: RequestOptions, capability: Capability) {
+  constructor(name: string, where: RequestOptions, capability: Capability, managed?: ManagedEndpoint) {
     this.name = name;
     this.#where = where;
     this.#capability = capability;
+    this.#managed = managed;
+    this.#active = managed !== undefined;
+  }
+
+  /** Where a path that the plugin names is on this machine. */
+  hostPath(path: string): string {
+    return this.#managed ? this.#managed.hostPath(path) : path;
   }
 
   /** Throws what the answer carries as `Err`, and when there is none. */
@@ -46,7 +74,13 @@ export class Plugin {
     return new Promise((resolve, reject) => {
       const fail = (reason: string): void => reject(systemError(`${method}: ${reason}`));
       const call = request(
-        { ...this.#where, method: 'POST', path: `/${method}`, headers: { Accept: MEDIA_TYPE }, timeout: LIMIT_MS },
+        {
+          ...this.#where,
+          method: 'POST',
+          path: `/${method}`,
+          headers: { Accept: MEDIA_TYPE },
+          timeout: this.#managed?.timeoutMs ?? LIMIT_MS,
+        },
         (response) => {
           let text = '';
           response.setEncoding('utf8');
@@ -69,17 +103,24 @@ export class Plugin {
   }
 }
 
-/** Plugins of one capability, found where Docker looks for them: sockets first, then spec files with the address of one. */
+/**
+ * Plugins of one capability, found where Docker looks for them: managed ones first, then sockets, then spec files with the address
+ * of one.
+ */
 export class Plugins {
   readonly #capability: Capability;
+  readonly #managed: ManagedLookup;
   readonly #known = new Map<string, Plugin>();
 
-  constructor(capability: Capability) {
+  constructor(capability: Capability, managed: ManagedLookup) {
     this.#capability = capability;
+    this.#managed = managed;
   }
 
-  /** Undefined when there is none of this name. */
+  /** Undefined when there is none of this name; throws when there is one that can't be asked. */
   find(name: string): Plugin | undefined {
+    const managed = this.#managed.find(name);
+    if (managed) return this.#asked(managed);
     const where = /^[A-Za-z0-9][\w.-]*$/.test(name) ? locate(name) : undefined;
     if (!where) {
       this.#known.delete(name);
@@ -88,6 +129,18 @@ export class Plugins {
     const known = this.#known.get(name) ?? new Plugin(name, where, this.#capability);
     this.#known.set(name, known);
     return known;
+  }
+
+  #asked(managed: ManagedEndpoint): Plugin {
+    const capability = this.#capability.toLowerCase();
+    if (!managed.capabilities.includes(capability)) {
+      throw notFound(`plugin does not provide ${JSON.stringify(capability)} capability`);
+    }
+    return new Plugin(managed.name, managed.where, this.#capability, managed);
+  }
+
+  nameOf(name: string): string {
+    return this.#managed.nameOf(name);
   }
 }
 

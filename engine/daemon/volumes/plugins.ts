@@ -1,5 +1,5 @@
-import { notFound, systemError } from '../../errors.ts';
-import { type Plugin, Plugins } from '../plugins/plugin.ts';
+import { EngineError, notFound, systemError } from '../../errors.ts';
+import { type ManagedLookup, type Plugin, Plugins } from '../plugins/plugin.ts';
 
 /** A volume driver that is a program of its own (https://docs.docker.com/engine/extend/plugins_volume/). */
 export class VolumePlugin {
@@ -7,6 +7,11 @@ export class VolumePlugin {
 
   constructor(plugin: Plugin) {
     this.#plugin = plugin;
+  }
+
+  /** With the tag of a managed plugin. */
+  get name(): string {
+    return this.#plugin.name;
   }
 
   async create(name: string, options: Readonly<Record<string, string>>): Promise<void> {
@@ -23,7 +28,7 @@ export class VolumePlugin {
     if (typeof Mountpoint !== 'string' || !Mountpoint.startsWith('/')) {
       throw systemError(`VolumeDriver.Mount: plugin ${this.#plugin.name} gave no mountpoint`);
     }
-    return Mountpoint;
+    return this.#plugin.hostPath(Mountpoint);
   }
 
   async unmount(name: string, id: string): Promise<void> {
@@ -32,12 +37,26 @@ export class VolumePlugin {
 }
 
 export class VolumePlugins {
-  readonly #plugins = new Plugins('VolumeDriver');
+  readonly #plugins: Plugins;
 
-  /** Throws in Docker's words when there is none. */
+  constructor(managed: ManagedLookup) {
+    this.#plugins = new Plugins('VolumeDriver', managed);
+  }
+
+  /** Throws in Docker's words when there is none that can be asked. */
   get(name: string): VolumePlugin {
-    const plugin = this.#plugins.find(name);
-    if (plugin) return new VolumePlugin(plugin);
+    try {
+      const plugin = this.#plugins.find(name);
+      if (plugin) return new VolumePlugin(plugin);
+    } catch (error) {
+      if (!(error instanceof EngineError)) throw error;
+      throw new EngineError(error.kind, `error looking up volume plugin ${name}: ${error.message}`, error);
+    }
     throw notFound(`error looking up volume plugin ${name}: plugin ${JSON.stringify(name)} not found`);
+  }
+
+  /** A driver's name with the tag of a managed plugin. */
+  nameOf(driver: string): string {
+    return this.#plugins.nameOf(driver);
   }
 }

@@ -1,7 +1,16 @@
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 
-import { conflict, invalidParameter, isKind, messageOf, notFound, notImplemented, systemError } from '../../errors.ts';
+import {
+  conflict,
+  EngineError,
+  invalidParameter,
+  isKind,
+  messageOf,
+  notFound,
+  notImplemented,
+  systemError,
+} from '../../errors.ts';
 import { isMounted, mountVolume, unmountVolume } from '../../runtime/volume-mount.ts';
 import { measure } from '../../snapshots/changes.ts';
 import type { DocumentStore } from '../../store/documents.ts';
@@ -10,6 +19,7 @@ import type { Events } from '../events.ts';
 import { booleanFilter, checkFilters, type Filters, matchesLabels, matchesPruneLabels } from '../filters.ts';
 import { newId } from '../ids.ts';
 import { Mutex } from '../mutex.ts';
+import type { ManagedLookup } from '../plugins/plugin.ts';
 import { checkLocalOptions, volumeSource } from './local-options.ts';
 import { VolumePlugins } from './plugins.ts';
 
@@ -59,9 +69,16 @@ export class Volumes {
   /** Volumes that containers have mounted now, and which. */
   readonly #live = new Map<string, Set<string>>();
   readonly #mutexes = new Map<string, Mutex>();
-  readonly #plugins = new VolumePlugins();
+  readonly #plugins: VolumePlugins;
 
-  constructor(parts: { store: DocumentStore<VolumeRecord>; dataRoot: string; events: Events; users: VolumeUsers }) {
+  constructor(parts: {
+    store: DocumentStore<VolumeRecord>;
+    dataRoot: string;
+    events: Events;
+    users: VolumeUsers;
+    managed: ManagedLookup;
+  }) {
+    this.#plugins = new VolumePlugins(parts.managed);
     this.#store = parts.store;
     this.#directory = join(parts.dataRoot, 'volumes');
     this.#events = parts.events;
@@ -89,11 +106,16 @@ export class Volumes {
     return this.#byName.has(name);
   }
 
+  /** Whether there are volumes of a driver. */
+  hasAnyOf(driver: string): boolean {
+    return [...this.#byName.values()].some((volume) => volume.driver === driver);
+  }
+
   /** Makes a volume; one that is there already is returned as it is, unless it is of another kind. */
   create(request: VolumeCreateRequest): VolumeRecord {
     const anonymous = !request.Name;
     const name = request.Name || newId();
-    const driver = request.Driver || 'local';
+    const driver = this.#plugins.nameOf(request.Driver || LOCAL);
     if (!VALID_NAME.test(name)) {
       throw invalidParameter(
         `create ${name}: ${JSON.stringify(name)} includes invalid characters for a local volume name, only "[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed. If you intended to pass a host directory, use absolute path`,
@@ -129,15 +151,17 @@ export class Volumes {
     return await this.exclusive(name, async () => {
       if (this.has(name)) return this.create(request);
       const options = request.DriverOpts ?? {};
+      let fullName: string;
       try {
-        await this.#plugins.get(driver).create(name, options);
+        const plugin = this.#plugins.get(driver);
+        fullName = plugin.name;
+        await plugin.create(name, options);
       } catch (error) {
-        throw isKind(error, 'notFound')
-          ? notFound(`create ${name}: ${error.message}`)
-          : systemError(`create ${name}: ${messageOf(error)}`, error);
+        const kind = isKind(error, 'notFound') || isKind(error, 'conflict') ? error.kind : 'system';
+        throw new EngineError(kind, `create ${name}: ${messageOf(error)}`, error);
       }
       const labels = request.Labels ?? {};
-      return this.#keep({ id: name, name, driver, created: apiTime(), labels, options, anonymous: false });
+      return this.#keep({ id: name, name, driver: fullName, created: apiTime(), labels, options, anonymous: false });
     });
   }
 
