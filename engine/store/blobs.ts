@@ -53,7 +53,7 @@ export class BlobRepository {
   }
 
   add(digest: Digest, size: number): void {
-    this.#db.prepare('INSERT OR IGNORE INTO blobs VALUES (?, ?)').run(digest, size);
+    this.#db.prepare('INSERT OR IGNORE INTO blobs (digest, size) VALUES (?, ?)').run(digest, size);
     this.#sizes.set(digest, size);
   }
 
@@ -63,7 +63,9 @@ export class BlobRepository {
   }
 
   addLayerBlob(row: LayerBlob): void {
-    this.#db.prepare('INSERT OR IGNORE INTO layer_blobs VALUES (?, ?, ?)').run(row.diffId, row.blob, row.mediaType);
+    this.#db
+      .prepare('INSERT OR IGNORE INTO layer_blobs (diff_id, blob, media_type) VALUES (?, ?, ?)')
+      .run(row.diffId, row.blob, row.mediaType);
   }
 
   layerBlobs(diffId: Digest): LayerBlob[] {
@@ -82,7 +84,7 @@ export class BlobRepository {
 
   addSource(blob: Digest, repository: string): void {
     if (!this.#sizes.has(blob)) return;
-    this.#db.prepare('INSERT OR IGNORE INTO blob_sources VALUES (?, ?)').run(blob, repository);
+    this.#db.prepare('INSERT OR IGNORE INTO blob_sources (blob, repository) VALUES (?, ?)').run(blob, repository);
   }
 
   sources(blob: Digest): string[] {

@@ -59,7 +59,10 @@ export class BuildCacheRepository {
   }
 
   put(rows: readonly CacheRow[]): void {
-    const statement = this.#db.prepare('INSERT OR REPLACE INTO build_cache VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)');
+    const statement = this.#db.prepare(
+      `INSERT OR REPLACE INTO build_cache (key, parent, description, kind, chain_id, diff_id, created_at, used_at, uses)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+    );
     transaction(this.#db, () => {
       for (const row of rows) {
         const { key, parent = null, description, kind, chainId = null, diffId = null } = row;

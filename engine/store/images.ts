@@ -132,7 +132,7 @@ export class ImageRepository {
   add(image: ImageRow): void {
     if (this.#images.has(image.id)) return;
     this.#db
-      .prepare('INSERT INTO images VALUES (?, ?, ?, ?, ?, ?)')
+      .prepare('INSERT INTO images (id, config, chain_id, size, parent, last_tagged) VALUES (?, ?, ?, ?, ?, ?)')
       .run(image.id, image.config, image.chainId ?? null, image.size, image.parent ?? null, image.lastTagged ?? null);
     this.#images.set(image.id, image);
   }
@@ -166,7 +166,9 @@ export class ImageRepository {
 
   addManifest(row: ManifestRow): void {
     if (this.manifests(row.imageId).some(({ digest }) => digest === row.digest)) return;
-    this.#db.prepare('INSERT INTO image_manifests VALUES (?, ?, ?)').run(row.digest, row.imageId, row.mediaType);
+    this.#db
+      .prepare('INSERT INTO image_manifests (digest, image_id, media_type) VALUES (?, ?, ?)')
+      .run(row.digest, row.imageId, row.mediaType);
     this.#rememberManifest(row);
   }
 
@@ -182,7 +184,7 @@ export class ImageRepository {
   }
 
   setPreloaded(fileDigest: string): void {
-    this.#db.prepare('INSERT OR IGNORE INTO preloaded VALUES (?)').run(fileDigest);
+    this.#db.prepare('INSERT OR IGNORE INTO preloaded (file_digest) VALUES (?)').run(fileDigest);
   }
 
   #remember(name: ImageName, id: Digest): void {

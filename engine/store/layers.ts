@@ -29,6 +29,8 @@ export const layerSchema: Schema = {
     // Whether there is an outline, with which the folder gives the layer's tar back.
     'ALTER TABLE layer_diffs ADD COLUMN outlined INTEGER NOT NULL DEFAULT 0',
   ],
+  // Version 1 doesn't find the tar of an outlined layer.
+  oldest: 2,
 };
 
 export interface DiffRow {
@@ -127,8 +129,10 @@ export class LayerRepository {
 
   /** Records new diffs and chains; what is there already stays as it is. Must run inside a transaction to be atomic. */
   add(diffs: readonly DiffRow[], chains: readonly ChainRow[]): void {
-    const insertDiff = this.#db.prepare('INSERT INTO layer_diffs VALUES (?, ?, ?, ?, ?)');
-    const insertChain = this.#db.prepare('INSERT INTO layer_chains VALUES (?, ?, ?)');
+    const insertDiff = this.#db.prepare(
+      'INSERT INTO layer_diffs (diff_id, dir, size, entries, outlined) VALUES (?, ?, ?, ?, ?)',
+    );
+    const insertChain = this.#db.prepare('INSERT INTO layer_chains (chain_id, parent, diff_id) VALUES (?, ?, ?)');
     transaction(this.#db, () => {
       for (const diff of diffs) {
         insertDiff.run(diff.diffId, diff.dir, diff.size, diff.entries, diff.outlined ? 1 : 0);
@@ -170,7 +174,7 @@ export class LayerRepository {
   }
 
   addInit(chainId: Digest | '', dir: number): void {
-    this.#db.prepare('INSERT INTO layer_inits VALUES (?, ?)').run(chainId, dir);
+    this.#db.prepare('INSERT INTO layer_inits (chain_id, dir) VALUES (?, ?)').run(chainId, dir);
   }
 
   snapshot(key: string): SnapshotRow | undefined {
@@ -183,7 +187,9 @@ export class LayerRepository {
   }
 
   addSnapshot(row: SnapshotRow): void {
-    this.#db.prepare('INSERT INTO snapshots VALUES (?, ?, ?)').run(row.key, row.dir, row.chainId ?? null);
+    this.#db
+      .prepare('INSERT INTO snapshots (key, dir, chain_id) VALUES (?, ?, ?)')
+      .run(row.key, row.dir, row.chainId ?? null);
   }
 
   removeSnapshot(key: string): void {
