@@ -18,6 +18,7 @@ const spec: VmSpec = {
   sharedFolders: [],
   folderTransport: '9p',
   authorizedKey: 'AAAAC3Nz',
+  timeZone: 'Europe/Berlin',
 };
 
 /** the values that follow an option, in order */
@@ -29,7 +30,7 @@ describe("QEMU's command line", () => {
   it('boots the kernel directly, with the key for sshd on its command line', () => {
     const args = qemuArguments(spec);
     expect(values(args, '-kernel')).toEqual(['/image/kernel']);
-    expect(values(args, '-append')[0]).toContain('skiff.authkey=AAAAC3Nz');
+    expect(values(args, '-append')[0]).toContain('skiff.authkey=AAAAC3Nz skiff.zone=Europe/Berlin');
     expect(values(args, '-append')[0]).toContain('console=ttyS0');
   });
 

@@ -28,6 +28,8 @@ export interface VmSpec {
   sharedFolders: readonly string[];
   /** by 9p they are devices; by SFTP the app serves them later */
   folderTransport: '9p' | 'sftp';
+  /** IANA name */
+  timeZone: string;
 }
 
 /** The kernel's command line holds 2,048 bytes, and the rest of ours takes about 400. */
@@ -94,6 +96,7 @@ function kernelCommandLine(spec: VmSpec): string {
     'cryptomgr.notests', // the kernel's tests of its own ciphers, at each boot
     'swiotlb=noforce', // no bounce buffers: saves 64 MB
     `skiff.authkey=${spec.authorizedKey}`,
+    `skiff.zone=${spec.timeZone}`,
   ];
   if (spec.sharedFolders.length > 0) words.push(`skiff.folders=${encodeFolders(spec.sharedFolders)}`);
   if (spec.folderTransport === 'sftp') words.push('skiff.sftp');

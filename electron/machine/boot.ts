@@ -12,7 +12,15 @@ import { checkImage } from './image-check.ts';
 import { ensureKey, type SshKey } from './keys.ts';
 import { rotateLogs, tailFile } from './logs.ts';
 import { connectPath, type MachinePaths } from './paths.ts';
-import { accelerators, defaultResources, findQemu, folderTransport, type Host, qemuInstallHint } from './platform.ts';
+import {
+  accelerators,
+  defaultResources,
+  findQemu,
+  folderTransport,
+  type Host,
+  qemuInstallHint,
+  timeZone,
+} from './platform.ts';
 import { isAlive, killProcess, processId, waitForExit } from './process.ts';
 import { QmpClient } from './qmp.ts';
 import { type QemuRecord, Session } from './session.ts';
@@ -219,6 +227,7 @@ async function startQemu(
     authorizedKey: key.publicBase64,
     sharedFolders: sharableFolders(options.sharedFolders ?? []),
     folderTransport: folderTransport(host),
+    timeZone: timeZone(),
   };
   rotateLogs(paths);
   if (!paths.pipes) for (const socket of [paths.qmp, paths.control]) rmSync(socket, { force: true });

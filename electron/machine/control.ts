@@ -11,8 +11,9 @@ export type GuestEvent =
   | { kind: 'failed'; what: string; reason: string; uptimeMs: number }
   | { kind: 'stopping'; uptimeMs: number };
 
-/** `status`: ask again for what is true now · `trim`: give freed blocks to the host · `grow`: the data disk was enlarged */
-export type GuestCommand = 'status' | 'poweroff' | 'grow' | 'trim' | `time ${number}`;
+/** `status`: ask again for what is true now · `trim`: give freed blocks to the host · `grow`: the data disk was enlarged ·
+ *  `time`: seconds since the epoch, and the time zone's IANA name */
+export type GuestCommand = 'status' | 'poweroff' | 'grow' | 'trim' | `time ${number} ${string}`;
 
 export class GuestControl extends EventEmitter<{ event: [GuestEvent]; close: [] }> {
   readonly #socket: Socket;

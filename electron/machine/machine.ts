@@ -7,7 +7,7 @@ import { ensureDisk, GIB, realSize, virtualSize } from './disk.ts';
 import { acquireLock, type Lock } from './lock.ts';
 import { limitLogs, tailLogs } from './logs.ts';
 import { type MachinePaths, machinePaths } from './paths.ts';
-import { defaultResources, findQemu, type Host, qemuInstallHint, thisHost } from './platform.ts';
+import { defaultResources, findQemu, type Host, qemuInstallHint, thisHost, timeZone } from './platform.ts';
 import { closePort, openPort, parseUserNet, portKey } from './ports.ts';
 import { isAlive, killProcess, waitForExit } from './process.ts';
 import type { Session } from './session.ts';
@@ -113,7 +113,7 @@ class QemuMachine implements Machine {
   }
 
   setClock(): void {
-    if (this.#session?.greeted) this.#session.control.send(`time ${Math.round(Date.now() / 1000)}`);
+    if (this.#session?.greeted) this.#session.control.send(`time ${Math.round(Date.now() / 1000)} ${timeZone()}`);
   }
 
   async compactDisk(): Promise<{ beforeBytes: number; afterBytes: number }> {

@@ -91,6 +91,11 @@ export function qemuInstallHint(host: Host, guest: GuestArch): string {
 }
 
 /** Guest size that leaves the host usable. */
+/** This computer's time zone by its IANA name. */
+export function timeZone(): string {
+  return new Intl.DateTimeFormat().resolvedOptions().timeZone ?? 'Etc/UTC';
+}
+
 export function defaultResources(host: Host): { cpus: number; memoryMb: number; diskGb: number } {
   const megabytes = Math.floor(host.memoryBytes / 1048576);
   const half = Math.min(8, Math.max(2, Math.floor(host.cpuCount / 2)));

@@ -42,6 +42,9 @@ export function packageRoots(arch: Arch): string[] {
     'bash',
     'busybox-static',
     'ca-certificates',
+    // the computer's time zone, for containers that mount /etc/localtime
+    'tzdata',
+    'tzdata-legacy', // JavaScript says Asia/Calcutta, and Windows knows such names too
     // runs programs of the other architecture
     'qemu-user',
     // Node's libraries

@@ -74,6 +74,8 @@ async function makeSkeleton(root: string): Promise<void> {
     'var/log': '/run/log',
     'var/tmp': '/var/lib/skiff/vm/tmp',
     'etc/mtab': '/proc/self/mounts',
+    'etc/localtime': '/run/skiff/localtime',
+    'etc/timezone': '/run/skiff/timezone',
   };
   for (const [path, target] of Object.entries(links)) await symlink(target, join(root, path));
 }

@@ -32,6 +32,17 @@ describe.skipIf(!canBoot)('the machine over days (skipped without QEMU)', { time
       async () => (await app.docker('logs', 'polite')).stdout,
       (said) => said.includes('ready'),
     );
+    const zoneFiles = ['-v', '/etc/localtime:/etc/localtime:ro', '-v', '/etc/timezone:/etc/timezone:ro'];
+    const zone = await app.docker(
+      'run',
+      '--rm',
+      ...zoneFiles,
+      'skiff/welcome',
+      'sh',
+      '-c',
+      'date +%z; cat /etc/timezone',
+    );
+    expect(zone).toMatchObject({ code: 0, stdout: expect.stringMatching(/^\+0530\nAsia\/(Kolkata|Calcutta)\n$/) });
     await (await app.client()).machine.stop();
     expect(await app.machineState()).toBe('stopped');
   });
