@@ -50,7 +50,10 @@ describe('the state database', () => {
 
   it('is as it was after an upgrade that failed in the middle', () => {
     use(FIRST, insert('a'));
-    const broken: Schema = { name: 'things', migrations: [...SECOND.migrations, 'ALTER TABLE others ADD COLUMN x TEXT'] };
+    const broken: Schema = {
+      name: 'things',
+      migrations: [...SECOND.migrations, 'ALTER TABLE others ADD COLUMN x TEXT'],
+    };
     expect(() => openDatabase(path, [broken])).toThrow(/no such table/);
     expect(use(FIRST, all)).toEqual([{ id: 'a' }]);
     expect(use(SECOND, all)).toEqual([{ id: 'a', colour: 'none' }]);
