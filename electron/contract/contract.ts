@@ -2,12 +2,13 @@ import type { BuildsContract } from './builds.ts';
 import type { ContainersContract } from './containers.ts';
 import type { DaemonContract } from './daemon.ts';
 import type { EngineInfo, EngineNews } from './engine.ts';
+import type { EnginesContract } from './engines.ts';
 import type { HostContract } from './host.ts';
 import type { ImagesContract } from './images.ts';
 import type { DiskChange, DockerContextState, SnapshotRow } from './machine-care.ts';
 import type { NetworksContract } from './networks.ts';
 import type { Effect, Settings } from './settings.ts';
-import type { AppInfo, AppState, BootTiming, MachineFigures } from './state.ts';
+import type { AppInfo, AppState, BootTiming, EngineState, MachineFigures } from './state.ts';
 import type { SystemContract } from './system.ts';
 import type { TasksContract } from './tasks.ts';
 import type { TroubleshootContract } from './troubleshoot.ts';
@@ -19,7 +20,8 @@ import type { VolumesContract } from './volumes.ts';
  * returns an AsyncIterable is a stream, which ends when its reader leaves the loop or its signal fires. Both sides are typed
  * from here: `Client` is what a shell holds, `Implementation` what the services provide.
  *
- * Arguments and results are JSON plus Uint8Array.
+ * Arguments and results are JSON plus Uint8Array. What `engine`, `containers`, `images`, `volumes`, `networks` and `builds` are asked goes
+ * to the engine that the asker has chosen (see `protocol.ts`), all else to Skiff itself.
  */
 export interface Contract {
   app: {
@@ -69,7 +71,12 @@ export interface Contract {
     use(): Promise<void>;
     remove(): Promise<void>;
   };
+  engines: EnginesContract;
   engine: {
+    /** the present state of the engine that is asked at once, then every change */
+    state(): AsyncIterable<EngineState>;
+    /** Connects now to one that was lost, and not when its time comes. */
+    retry(): Promise<void>;
     info(): Promise<EngineInfo>;
     /** milliseconds that `/_ping` took through the local socket */
     ping(): Promise<number>;

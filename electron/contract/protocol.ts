@@ -2,7 +2,8 @@ import type { WireError } from './errors.ts';
 
 /**
  * The messages between a shell and the app, the same over Electron's IPC, a WebSocket and the app's own socket. `id` is
- * chosen by the asker and names one call or stream until `result`, `error` or `end`.
+ * chosen by the asker and names one call or stream until `result`, `error` or `end`. `engine` is the id of the engine that
+ * is asked; absent, it is Skiff's own. So an answer can only come from the engine that was meant.
  *
  *   asker  ── ask ──▶             asker  ── ask ──▶
  *          ◀── result | error            ◀── item … item        at most `credit` items are under way
@@ -11,7 +12,7 @@ import type { WireError } from './errors.ts';
  *   at any time:  ── cancel ──▶   after which the answerer sends nothing more for this id
  */
 export type ToApp =
-  | { t: 'ask'; id: number; service: string; method: string; args: unknown[]; credit: number }
+  | { t: 'ask'; id: number; service: string; method: string; args: unknown[]; credit: number; engine?: string }
   | { t: 'credit'; id: number; items: number }
   | { t: 'cancel'; id: number };
 

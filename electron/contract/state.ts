@@ -1,3 +1,5 @@
+import type { EngineProblem } from './engines.ts';
+
 /**
  * What the window sees of the host side. These mirror the states of electron/machine and electron/tunnel in the words of the
  * contract: the window knows neither of them. Everything here survives JSON.
@@ -28,14 +30,18 @@ export type TunnelState =
  *    ▲ ▲                              │   ▲                    │
  *    │ └────────── machine stopped ───┘   └── connection lost ─┤
  *    └──────────────────────────── machine stopped ────────────┘
+ *
+ * An engine that is not in our machine is never off: it is waiting, ready, or lost until it answers again.
  */
 export type EngineState =
   | { kind: 'off' }
   /** the engine should answer and does not yet; `reason` is what the last attempt said */
   | { kind: 'waiting'; reason: string | undefined }
+  /** it can't be reached, which is tried again and again */
+  | { kind: 'lost'; problem: EngineProblem }
   | { kind: 'ready'; version: string; apiVersion: string; since: number };
 
-/** Everything the status bar and the tray need, in one piece. */
+/** Everything the status bar and the tray need, in one piece; `engine` is the one in the machine. */
 export interface AppState {
   machine: MachineState;
   tunnel: TunnelState;

@@ -28,6 +28,8 @@ export interface TaskPart {
 export interface Task {
   id: string;
   kind: TaskKind;
+  /** the engine that it works on, by its name then */
+  engine: { id: string; name: string };
   /** what it is about: an image, a folder, a volume */
   subject: string;
   state: 'running' | 'done' | 'failed' | 'cancelled';

@@ -60,7 +60,8 @@ async function run(): Promise<void> {
     onHidden: () => void explainOnce(),
   });
   const tray = new AppTray(join(icons, 'tray'), {
-    open: (page) => window.show(page),
+    // Its containers are those of Skiff's own engine, whichever the window looks at.
+    open: (page) => window.show(page?.startsWith('/containers') ? `${page}?of=skiff` : page),
     openLink: (url) => void shell.openExternal(url),
     start: () => quietly(client.machine.start()),
     stop: () => quietly(client.machine.stop()),

@@ -30,13 +30,32 @@ interface Asked {
 
 /** The contract over a port: `client.containers.list()`, `for await (const chunk of client.containers.logs(…))`. */
 export function createClient(port: ShellPort): Client {
+  return createClients(port)(undefined, new AbortController().signal);
+}
+
+/**
+ * Clients over one port, each for one engine (undefined: Skiff's own). When a client's signal fires, all that it has asked for is
+ * cancelled, and it asks for nothing any more.
+ */
+export function createClients(port: ShellPort): (engine: string | undefined, signal: AbortSignal) => Client {
   const connection = new Connection(port);
+  return (engine, signal) => clientOf(connection, { engine, signal });
+}
+
+/** For which engine, and for how long, a client asks. */
+interface Bond {
+  engine: string | undefined;
+  signal: AbortSignal;
+}
+
+function clientOf(connection: Connection, bond: Bond): Client {
+  bond.signal.addEventListener('abort', () => connection.leave(bond), { once: true });
   const service = (name: ServiceName) =>
     new Proxy({} as Record<string, unknown>, {
       get: (_, method) =>
         // Not thenables either: `await client.settings` is a slip, not a call.
         typeof method === 'string' && method !== 'then'
-          ? (...args: unknown[]) => connection.ask(name, method, args)
+          ? (...args: unknown[]) => connection.ask(bond, name, method, args)
           : undefined,
     });
   const services = new Map<string, unknown>();
@@ -52,7 +71,7 @@ export function createClient(port: ShellPort): Client {
 
 class Connection {
   #port: ShellPort;
-  #asked = new Map<number, Asked>();
+  #asked = new Map<number, Answer>();
   #nextId = 1;
   #lost = false;
 
@@ -66,18 +85,24 @@ class Connection {
     });
   }
 
-  ask(service: string, method: string, args: unknown[]): Answer {
+  /** Cancels all that was asked for through this client. */
+  leave(bond: Bond): void {
+    for (const [id, asked] of this.#asked) if (asked.bond === bond) this.#cancel(id);
+  }
+
+  ask(bond: Bond, service: string, method: string, args: unknown[]): Answer {
     const signal = args.at(-1) instanceof AbortSignal ? (args.pop() as AbortSignal) : undefined;
     const id = this.#nextId++;
     const answer = new Answer(
+      bond,
       (items) => this.#asked.has(id) && this.#port.send({ t: 'credit', id, items }),
       () => this.#cancel(id),
     );
     if (this.#lost) answer.error(new AppError(LOST));
-    else if (signal?.aborted) answer.error(new AppError(CANCELLED));
+    else if (signal?.aborted || bond.signal.aborted) answer.error(new AppError(CANCELLED));
     else {
       this.#asked.set(id, answer);
-      this.#port.send({ t: 'ask', id, service, method, args, credit: CREDIT });
+      this.#port.send({ t: 'ask', id, service, method, args, credit: CREDIT, engine: bond.engine });
       signal?.addEventListener('abort', () => this.#cancel(id), { once: true });
     }
     return answer;
@@ -110,6 +135,7 @@ class Connection {
  * is a stream. The message is sent when the method is called, not when the answer is looked at.
  */
 class Answer implements PromiseLike<unknown>, AsyncIterable<unknown>, Asked {
+  readonly bond: Bond;
   #items: unknown[] = [];
   #outcome: { value?: unknown; error?: AppError } | undefined;
   #wake: (() => void)[] = [];
@@ -117,7 +143,8 @@ class Answer implements PromiseLike<unknown>, AsyncIterable<unknown>, Asked {
   #credit: (items: number) => void;
   #cancel: () => void;
 
-  constructor(credit: (items: number) => void, cancel: () => void) {
+  constructor(bond: Bond, credit: (items: number) => void, cancel: () => void) {
+    this.bond = bond;
     this.#credit = credit;
     this.#cancel = cancel;
   }

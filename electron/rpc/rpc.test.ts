@@ -1,16 +1,18 @@
 import { describe, expect, test, vi } from 'vitest';
 import type { Client, Implementation } from '../contract/contract.ts';
 import type { WireError } from '../contract/errors.ts';
-import { createClient } from './client.ts';
+import { createClient, createClients } from './client.ts';
 import { decode, encode } from './codec.ts';
 import { createPipe } from './pipe.ts';
 import { serve } from './server.ts';
 
 const toWire = (error: unknown): WireError => ({ kind: 'failed', message: String(error), hint: '', detail: '' });
 
+const opened = (services: object) => ({ services: services as Implementation, done: () => {} });
+
 function join(services: Record<string, Record<string, unknown>>): { client: Client; close(): void } {
   const { shell, app } = createPipe();
-  serve(app, services as unknown as Implementation, toWire);
+  serve(app, () => opened(services), toWire);
   return { client: createClient(shell), close: () => shell.close() };
 }
 
@@ -134,10 +136,42 @@ describe('the protocol between shells and the app', () => {
     expect(info.mock.calls[0]?.[1]).toBeInstanceOf(AbortSignal);
   });
 
+  test('each client is answered by its own engine, and hears nothing more after its end', async () => {
+    const { shell, app } = createPipe();
+    const done = vi.fn();
+    const answers: (() => void)[] = [];
+    const list = (engine: string | undefined) => () =>
+      new Promise((answer) => answers.push(() => answer([engine ?? 'own'])));
+    serve(app, (engine) => ({ services: { containers: { list: list(engine) } } as never, done }), toWire);
+    const clients = createClients(shell);
+    const first = new AbortController();
+    const old = clients('first', first.signal).containers.list();
+    const now = clients('second', new AbortController().signal).containers.list();
+    const own = clients(undefined, new AbortController().signal).containers.list();
+    await vi.waitFor(() => expect(answers).toHaveLength(3));
+    first.abort();
+    for (const answer of answers) answer();
+    await expect(old).rejects.toMatchObject({ kind: 'cancelled' });
+    expect(await now).toEqual(['second']);
+    expect(await own).toEqual(['own']);
+    await expect(clients('first', first.signal).containers.list()).rejects.toMatchObject({ kind: 'cancelled' });
+    expect(done).toHaveBeenCalledTimes(3);
+  });
+
+  test('an engine that is not known is an error of the one who asks for it', async () => {
+    const { shell, app } = createPipe();
+    const open = () => {
+      throw new Error('no such engine');
+    };
+    serve(app, open, toWire);
+    const client = createClients(shell)('gone', new AbortController().signal);
+    await expect(client.containers.list()).rejects.toMatchObject({ message: 'Error: no such engine' });
+  });
+
   test('messages that are not of the protocol are ignored', () => {
     const { shell, app } = createPipe();
     const sent = vi.fn();
-    serve({ ...app, send: sent }, {} as Implementation, toWire);
+    serve({ ...app, send: sent }, () => opened({}), toWire);
     for (const odd of [
       null,
       7,

@@ -4,11 +4,22 @@ import type { AppPort, ToApp } from '../contract/protocol.ts';
 
 type AnyMethod = (...args: unknown[]) => unknown;
 
+/** The services over one engine, held by one who asks until `done`. */
+export interface Opened {
+  services: Implementation;
+  done(): void;
+}
+
 /**
  * Answers one shell until its port closes, which cancels all that it has asked for. Messages come from outside: whatever
- * does not fit the protocol or the contract is answered with an 'invalid' error and touches nothing.
+ * does not fit the protocol or the contract is answered with an 'invalid' error and touches nothing. `open` throws for an engine
+ * that it does not know.
  */
-export function serve(port: AppPort, services: Implementation, toWire: (error: unknown) => WireError): void {
+export function serve(
+  port: AppPort,
+  open: (engine: string | undefined) => Opened,
+  toWire: (error: unknown) => WireError,
+): void {
   const running = new Map<number, Running>();
   port.onMessage((message) => {
     if (!isMessage(message)) return;
@@ -16,7 +27,7 @@ export function serve(port: AppPort, services: Implementation, toWire: (error: u
       if (running.has(message.id)) return;
       const asked = new Running(message.credit);
       running.set(message.id, asked);
-      void answer(port, services, message, asked, toWire).finally(() => running.delete(message.id));
+      void answer(port, open, message, asked, toWire).finally(() => running.delete(message.id));
     } else if (message.t === 'credit') running.get(message.id)?.allow(message.items);
     else running.get(message.id)?.cancel();
   });
@@ -27,7 +38,7 @@ export function serve(port: AppPort, services: Implementation, toWire: (error: u
 
 async function answer(
   port: AppPort,
-  services: Implementation,
+  open: (engine: string | undefined) => Opened,
   ask: Extract<ToApp, { t: 'ask' }>,
   asked: Running,
   toWire: (error: unknown) => WireError,
@@ -36,8 +47,10 @@ async function answer(
   const send: AppPort['send'] = (message) => {
     if (!asked.signal.aborted) port.send(message);
   };
+  let opened: Opened | undefined;
   try {
-    const found = lookUp(services, ask.service, ask.method);
+    opened = open(ask.engine);
+    const found = lookUp(opened.services, ask.service, ask.method);
     if (!found) {
       const message = `Skiff does not know ${ask.service}.${ask.method}.`;
       send({ t: 'error', id, error: { kind: 'invalid', message, hint: '', detail: '' } });
@@ -56,6 +69,8 @@ async function answer(
     } else send({ t: 'result', id, value: await outcome });
   } catch (error) {
     send({ t: 'error', id, error: toWire(error) });
+  } finally {
+    opened?.done();
   }
 }
 
@@ -120,7 +135,8 @@ function isMessage(value: unknown): value is ToApp {
         typeof message.service === 'string' &&
         typeof message.method === 'string' &&
         Array.isArray(message.args) &&
-        isCount(message.credit)
+        isCount(message.credit) &&
+        (message.engine === undefined || typeof message.engine === 'string')
       );
     default:
       return false;

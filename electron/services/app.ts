@@ -13,20 +13,19 @@ import { serve } from '../rpc/server.ts';
 import { dockerHost, engineSocketPath } from '../tunnel/socket-path.ts';
 import { openTunnel } from '../tunnel/tunnel.ts';
 import type { Tunnel } from '../tunnel/types.ts';
-import { buildsServices } from './builds-service.ts';
 import { daemonServices } from './daemon/daemon-service.ts';
 import { diagnose } from './diagnose.ts';
 import { troubleshootServices } from './diagnostics/checks.ts';
 import { DockerContext } from './docker-context.ts';
 import { EngineLink } from './engine-link.ts';
 import { engineServices } from './engine-services.ts';
+import { Engines, type SharedServices } from './engines/engines.ts';
+import { EnginesFile, OWN_ENGINE } from './engines/engines-file.ts';
 import { toWire } from './errors.ts';
 import { Health } from './health.ts';
 import { hostServices } from './host-files.ts';
 import { IdleStop } from './idle-stop.ts';
-import { imagesServices } from './images-service.ts';
 import { machineCare, snapshotServices } from './machine-care.ts';
-import { networksServices } from './networks-service.ts';
 import { Revival } from './revival.ts';
 import { machineResources, SettingsFile } from './settings.ts';
 import { type LoginItem, loginService } from './system/login.ts';
@@ -35,7 +34,6 @@ import { SYSTEM_SOCKET } from './system/socket-owner.ts';
 import { TaskKeeper } from './tasks.ts';
 import { Topic } from './topic.ts';
 import { type Updater, Updates } from './updates.ts';
-import { volumesServices } from './volumes-service.ts';
 
 export interface AppOptions {
   home: string;
@@ -72,19 +70,26 @@ export class App {
   #tasks = new TaskKeeper();
   #updates: Updates;
   #state: Topic<AppState>;
-  #services: Implementation;
+  #engines: Engines;
   #closing: Promise<void> | undefined;
 
   /** Listens on the local socket when it resolves; does not start the machine. Throws TunnelError. */
   static async open(options: AppOptions): Promise<App> {
     const settings = await SettingsFile.open(options.home);
+    const engines = await EnginesFile.open(options.home);
     const machine = await options.machine(settings.values);
     const socketPath = engineSocketPath(options.home);
     const tunnel = await openTunnel({ machine, socketPath, wakes: () => settings.values.wakeOnConnect });
-    return new App(options, settings, machine, tunnel);
+    return new App(options, settings, engines, machine, tunnel);
   }
 
-  private constructor(options: AppOptions, settings: SettingsFile, machine: Machine, tunnel: Tunnel) {
+  private constructor(
+    options: AppOptions,
+    settings: SettingsFile,
+    engines: EnginesFile,
+    machine: Machine,
+    tunnel: Tunnel,
+  ) {
     this.#options = options;
     this.settings = settings;
     this.machine = machine;
@@ -94,14 +99,16 @@ export class App {
     const changed = () => this.#state.publish(this.state);
     this.#ports = new PortKeeper(machine, tunnel, (line) => options.log?.(line));
     if (folderTransport(thisHost()) === 'sftp') this.#mounts = new SftpMounts(tunnel, (line) => options.log?.(line));
-    this.#engine = new EngineLink(machine, tunnel.socketPath, changed);
+    this.#engine = new EngineLink({ socketPath: tunnel.socketPath });
+    this.#followMachine(changed);
     this.#health = new Health(machine, tunnel);
     this.#idleStop = new IdleStop({
       machine,
       minutes: () => settings.values.idleStopMinutes,
       clients: () => this.#foreignClients(),
       // What runs in a task needs the machine as well.
-      containersRun: async () => this.#tasks.busy || (await this.#engine.docker.listContainers()).length > 0,
+      containersRun: async () =>
+        this.#tasks.busyOn(OWN_ENGINE) || (await this.#engine.docker.listContainers()).length > 0,
       log: (line) => options.log?.(line),
     });
     this.#revival = new Revival({ machine, log: (line) => options.log?.(line) });
@@ -111,19 +118,18 @@ export class App {
     );
     machine.onState(changed);
     tunnel.onState(changed);
-    this.#services = {
+    this.#engines = new Engines(engines, this.#tasks, tunnel.socketPath);
+    const shared: SharedServices = {
       ...this.#ownServices(),
-      ...engineServices(this.#engine),
-      images: imagesServices(this.#engine, this.#tasks),
-      volumes: volumesServices(this.#engine, this.#tasks),
-      networks: networksServices(this.#engine),
-      builds: buildsServices(this.#engine, this.#tasks),
+      engines: this.#engines.services(),
       tasks: this.#tasks.services(),
       host: hostServices(),
       system: this.#systemServices(),
       updates: this.#updates.services(),
       daemon: daemonServices({ machine, tunnel, engineState: () => this.#engine.state }),
     };
+    const own = { id: OWN_ENGINE, name: 'Skiff' };
+    this.#engines.begin(shared, engineServices(this.#engine, this.#tasks.on(own)));
   }
 
   get state(): AppState {
@@ -135,9 +141,23 @@ export class App {
     return this.#options;
   }
 
+  /** The engine in the machine is there while the machine is. */
+  #followMachine(changed: () => void): void {
+    const look = () => {
+      const { kind } = this.machine.state;
+      if (kind === 'running' || kind === 'degraded') this.#engine.follow();
+      else this.#engine.leave();
+    };
+    this.machine.onState(look);
+    look();
+    void (async () => {
+      for await (const _ of this.#engine.states.read(this.#engine.closed)) changed();
+    })();
+  }
+
   /** Answers a shell over this port until it closes. */
   serve(port: AppPort): void {
-    serve(port, this.#services, toWire);
+    serve(port, (engine) => this.#engines.open(engine), toWire);
   }
 
   /** After the computer slept. */
@@ -164,6 +184,7 @@ export class App {
     this.#updates.close();
     this.#health.close();
     this.#tasks.close();
+    this.#engines.close();
     this.#ports.close();
     this.#mounts?.close();
     this.#engine.close();
@@ -214,7 +235,7 @@ export class App {
             settings: () => settings.values,
             boot: () => machine.bootTiming(),
             figures: () => machine.stats(),
-            engine: () => this.#services.engine.info(AbortSignal.timeout(10_000)),
+            engine: () => this.#engines.open(OWN_ENGINE).services.engine.info(AbortSignal.timeout(10_000)),
           }),
         quit: async () => {
           await this.machine.stop();

@@ -4,7 +4,7 @@ import { buildContext } from './build-context.ts';
 import type { EngineLink } from './engine-link.ts';
 import { ServiceError } from './errors.ts';
 import { hostPath, imageReference, text, textRecord, texts } from './inputs.ts';
-import type { Job, TaskKeeper } from './tasks.ts';
+import type { Job, TaskRunner } from './tasks.ts';
 
 /** GET /skiff/builds, see docs/build.md. */
 interface FoundBuild extends Omit<BuildRow, 'startedAt'> {
@@ -12,21 +12,27 @@ interface FoundBuild extends Omit<BuildRow, 'startedAt'> {
   log?: string;
 }
 
-export function buildsServices(link: EngineLink, tasks: TaskKeeper): Implementation['builds'] {
+export function buildsServices(link: EngineLink, tasks: TaskRunner): Implementation['builds'] {
   const { http } = link;
   const cache = async (signal: AbortSignal) => {
     const query = { type: 'build-cache' };
     const call = { query, signal: link.whileUp(signal) };
     const found = await http.json<{ BuildCache: { Size: number; InUse: boolean; Shared: boolean }[] | null }>(
       'GET',
-      '/v1.51/system/df',
+      '/system/df',
       call,
     );
     return found.BuildCache ?? [];
   };
   return {
     async list(signal) {
-      const found = await http.json<FoundBuild[]>('GET', '/skiff/builds', { signal: link.whileUp(signal) });
+      // Docker's own engine keeps no history of them.
+      const found = await http
+        .json<FoundBuild[]>('GET', '/skiff/builds', { signal: link.whileUp(signal) })
+        .catch((error: { statusCode?: number }) => {
+          if (error.statusCode !== 404) throw error;
+          return [];
+        });
       return found.map(row).sort((a, b) => b.startedAt - a.startedAt);
     },
     async detail(id, signal) {
@@ -54,7 +60,7 @@ export function buildsServices(link: EngineLink, tasks: TaskKeeper): Implementat
         const signal = link.whileUp(job.signal);
         const body = await buildContext(folder, dockerfile, job.signal);
         const headers = { 'Content-Type': 'application/x-tar' };
-        for await (const { stream, status } of http.lines('POST', '/v1.51/build', { query, headers, body, signal })) {
+        for await (const { stream, status } of http.lines('POST', '/build', { query, headers, body, signal })) {
           if (stream) tell(job, stream);
           else if (status) job.status(status);
         }
@@ -74,7 +80,7 @@ export function buildsServices(link: EngineLink, tasks: TaskKeeper): Implementat
       return tasks.run('prune-cache', all ? 'all' : 'unused', async (job) => {
         const gone = await http.json<{ CachesDeleted: string[] | null; SpaceReclaimed: number }>(
           'POST',
-          '/v1.51/build/prune',
+          '/build/prune',
           { query: { all }, signal: link.whileUp(job.signal) },
         );
         for (const id of gone.CachesDeleted ?? []) job.log(`${id}\n`);

@@ -1,6 +1,7 @@
 import { type IncomingMessage, request } from 'node:http';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import type { Transport } from './engine-link.ts';
 
 interface Call {
   query?: Record<string, string | string[] | boolean | undefined>;
@@ -23,13 +24,15 @@ class EngineError extends Error {
 
 /** Requests of the engine's API where bodies and answers are streams; the rest goes through dockerode. */
 export class EngineHttp {
-  #socketPath: string;
+  /** of the API, as it was agreed on with the engine */
+  version = '1.51';
+  #transport: Transport;
 
-  constructor(socketPath: string) {
-    this.#socketPath = socketPath;
+  constructor(transport: Transport) {
+    this.#transport = transport;
   }
 
-  /** The answer to read; throws when its status is an error's. */
+  /** The answer to read; throws when its status is an error's. Paths of our engine's own begin with `/skiff/` and have no version. */
   async open(method: string, path: string, call: Call): Promise<IncomingMessage> {
     const query = new URLSearchParams();
     for (const [name, value] of Object.entries(call.query ?? {})) {
@@ -37,7 +40,8 @@ export class EngineHttp {
     }
     const headers: Record<string, string> = { ...call.headers };
     if (call.json !== undefined) headers['Content-Type'] = 'application/json';
-    const options = { socketPath: this.#socketPath, method, path: `${path}?${query}`, headers, signal: call.signal };
+    const versioned = path.startsWith('/skiff/') ? path : `/v${this.version}${path}`;
+    const options = { ...this.#transport, method, path: `${versioned}?${query}`, headers, signal: call.signal };
     const outgoing = request(options);
     const answered = new Promise<IncomingMessage>((done, fail) => {
       outgoing.once('response', done);

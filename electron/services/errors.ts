@@ -1,6 +1,7 @@
 import type { ErrorKind, WireError } from '../contract/errors.ts';
 import { MachineError } from '../machine/types.ts';
 import { TunnelError } from '../tunnel/types.ts';
+import { EngineUnreachable } from './engines/problem.ts';
 
 /** An error that a service raises itself. */
 export class ServiceError extends Error {
@@ -27,6 +28,10 @@ export function toWire(error: unknown): WireError {
   }
   if (error instanceof TunnelError) {
     return { kind: 'unavailable', message: error.message, hint: error.hint, detail: String(error.cause ?? '') };
+  }
+  if (error instanceof EngineUnreachable) {
+    const { code, detail } = error.problem;
+    return { kind: 'unavailable', message: `The engine can’t be reached: ${detail || code}`, hint: '', detail };
   }
   if (isAbort(error)) return { kind: 'cancelled', message: 'Cancelled.', hint: '', detail: '' };
   return fromEngine(error) ?? { kind: 'failed', message: messageOf(error), hint: '', detail: String(error) };
@@ -55,7 +60,8 @@ function fromEngine(error: unknown): WireError | undefined {
   }
   if (code === 'ECONNREFUSED' || code === 'ENOENT' || code === 'ECONNRESET' || code === 'EPIPE') {
     const message = 'The engine does not answer.';
-    return { kind: 'unavailable', message, hint: 'Start the machine.', detail: String(error) };
+    const hint = code === 'ECONNREFUSED' || code === 'ENOENT' ? 'Start the machine.' : '';
+    return { kind: 'unavailable', message, hint, detail: String(error) };
   }
   return undefined;
 }

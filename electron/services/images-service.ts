@@ -10,15 +10,15 @@ import type { EngineLink } from './engine-link.ts';
 import { hostPath, imageReference, splitReference, text, texts } from './inputs.ts';
 import { registryAuth } from './registry-auth.ts';
 import { imageRow } from './rows.ts';
-import type { Job, TaskKeeper } from './tasks.ts';
+import type { Job, TaskRunner } from './tasks.ts';
 
-export function imagesServices(link: EngineLink, tasks: TaskKeeper): Implementation['images'] {
+export function imagesServices(link: EngineLink, tasks: TaskRunner): Implementation['images'] {
   const { docker, http } = link;
   const up = (signal: AbortSignal) => ({ abortSignal: link.whileUp(signal) });
   return {
     async list(signal) {
       const query = { 'shared-size': true };
-      const found = await http.json<Dockerode.ImageInfo[]>('GET', '/v1.51/images/json', {
+      const found = await http.json<Dockerode.ImageInfo[]>('GET', '/images/json', {
         query,
         signal: link.whileUp(signal),
       });
@@ -29,8 +29,8 @@ export function imagesServices(link: EngineLink, tasks: TaskKeeper): Implementat
       const call = { signal: link.whileUp(signal) };
       const [rows, inspect, history, containers] = await Promise.all([
         this.list(signal),
-        http.json<Dockerode.ImageInspectInfo>('GET', `/v1.51/images/${reference}/json`, call),
-        http.json<HistoryEntry[]>('GET', `/v1.51/images/${reference}/history`, call),
+        http.json<Dockerode.ImageInspectInfo>('GET', `/images/${reference}/json`, call),
+        http.json<HistoryEntry[]>('GET', `/images/${reference}/history`, call),
         docker.listContainers({ all: true, ...up(signal) }),
       ]);
       const row = rows.find((one) => one.id === inspect.Id) ?? imageRow(asRow(inspect));
@@ -62,7 +62,7 @@ export function imagesServices(link: EngineLink, tasks: TaskKeeper): Implementat
         const headers = await registryAuth(repository);
         const query = { fromImage: repository, tag, platform };
         const signal = link.whileUp(job.signal);
-        await follow(job, http.lines('POST', '/v1.51/images/create', { query, headers, signal }));
+        await follow(job, http.lines('POST', '/images/create', { query, headers, signal }));
       });
     },
     async push(reference) {
@@ -72,7 +72,7 @@ export function imagesServices(link: EngineLink, tasks: TaskKeeper): Implementat
         // Unlike for a pull, the engine wants the header even when nobody logged in.
         const headers = { 'X-Registry-Auth': 'e30=', ...(await registryAuth(repository)) };
         const signal = link.whileUp(job.signal);
-        await follow(job, http.lines('POST', `/v1.51/images/${repository}/push`, { query: { tag }, headers, signal }));
+        await follow(job, http.lines('POST', `/images/${repository}/push`, { query: { tag }, headers, signal }));
       });
     },
     async save(references, path) {
@@ -80,7 +80,7 @@ export function imagesServices(link: EngineLink, tasks: TaskKeeper): Implementat
       const file = hostPath(path);
       return tasks.run('save', `${names.join(', ')} → ${file}`, async (job) => {
         const signal = link.whileUp(job.signal);
-        const answer = await http.open('GET', '/v1.51/images/get', { query: { names }, signal });
+        const answer = await http.open('GET', '/images/get', { query: { names }, signal });
         await writeWhole(job, answer, file);
       });
     },
@@ -90,7 +90,7 @@ export function imagesServices(link: EngineLink, tasks: TaskKeeper): Implementat
         const { size } = await stat(file);
         const body = counted(job, createReadStream(file), size);
         const signal = link.whileUp(job.signal);
-        await follow(job, http.lines('POST', '/v1.51/images/load', { body, signal }));
+        await follow(job, http.lines('POST', '/images/load', { body, signal }));
       });
     },
     async prune(options) {
@@ -99,7 +99,7 @@ export function imagesServices(link: EngineLink, tasks: TaskKeeper): Implementat
         const filters = JSON.stringify({ dangling: [String(!all)] });
         const gone = await http.json<{ ImagesDeleted: Record<string, string>[] | null; SpaceReclaimed: number }>(
           'POST',
-          '/v1.51/images/prune',
+          '/images/prune',
           { query: { filters }, signal: link.whileUp(job.signal) },
         );
         for (const one of gone.ImagesDeleted ?? []) job.log(`${one.Untagged ?? one.Deleted}\n`);

@@ -21,7 +21,7 @@ export function networksServices(link: EngineLink): Implementation['networks'] {
       const subnet = text(wish?.subnet);
       const gateway = text(wish?.gateway);
       const config = { ...(subnet && { Subnet: subnet }), ...(gateway && { Gateway: gateway }) };
-      const made = await http.json<{ Id: string }>('POST', '/v1.51/networks/create', {
+      const made = await http.json<{ Id: string }>('POST', '/networks/create', {
         json: {
           Name: text(wish?.name),
           Driver: text(wish?.driver) || 'bridge',
@@ -38,14 +38,14 @@ export function networksServices(link: EngineLink): Implementation['networks'] {
       await docker.getNetwork(networkName(id)).remove(up(signal));
     },
     async prune(signal) {
-      const gone = await http.json<{ NetworksDeleted: string[] | null }>('POST', '/v1.51/networks/prune', {
+      const gone = await http.json<{ NetworksDeleted: string[] | null }>('POST', '/networks/prune', {
         signal: link.whileUp(signal),
       });
       return gone.NetworksDeleted ?? [];
     },
     async connect(id, container, options, signal) {
       const ipv4 = text(options?.ipv4);
-      await http.json('POST', `/v1.51/networks/${encodeURIComponent(networkName(id))}/connect`, {
+      await http.json('POST', `/networks/${encodeURIComponent(networkName(id))}/connect`, {
         json: {
           Container: containerName(container),
           EndpointConfig: { Aliases: texts(options?.aliases), ...(ipv4 && { IPAMConfig: { IPv4Address: ipv4 } }) },
@@ -54,7 +54,7 @@ export function networksServices(link: EngineLink): Implementation['networks'] {
       });
     },
     async disconnect(id, container, signal) {
-      await http.json('POST', `/v1.51/networks/${encodeURIComponent(networkName(id))}/disconnect`, {
+      await http.json('POST', `/networks/${encodeURIComponent(networkName(id))}/disconnect`, {
         json: { Container: containerName(container), Force: false },
         signal: link.whileUp(signal),
       });

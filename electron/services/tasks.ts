@@ -19,6 +19,12 @@ export interface Job {
   log(text: string): void;
 }
 
+/** Starts long work on one engine. */
+export interface TaskRunner {
+  /** Answers with the task's id at once. */
+  run(kind: TaskKind, subject: string, work: (job: Job) => Promise<void>): string;
+}
+
 interface Kept {
   task: Task;
   log: string[];
@@ -34,12 +40,22 @@ export class TaskKeeper {
   #changes = new Topic<Task[]>(4, (queue) => queue.slice(-1));
   #announced = false;
 
-  /** Starts the work and answers with the task's id at once. */
-  run(kind: TaskKind, subject: string, work: (job: Job) => Promise<void>): string {
+  /** For the work on one engine; `hold` keeps it connected while there is some. */
+  on(engine: Task['engine'], hold: () => () => void = () => () => {}): TaskRunner {
+    return {
+      run: (kind, subject, work) => {
+        const letGo = hold();
+        return this.#run({ ...engine }, kind, subject, (job) => work(job).finally(letGo));
+      },
+    };
+  }
+
+  #run(engine: Task['engine'], kind: TaskKind, subject: string, work: (job: Job) => Promise<void>): string {
     const id = randomUUID();
     const task: Task = {
       id,
       kind,
+      engine,
       subject,
       state: 'running',
       startedAt: Date.now(),
@@ -65,8 +81,8 @@ export class TaskKeeper {
     return id;
   }
 
-  get busy(): boolean {
-    return [...this.#kept.values()].some(({ task }) => task.state === 'running');
+  busyOn(engine: string): boolean {
+    return [...this.#kept.values()].some(({ task }) => task.state === 'running' && task.engine.id === engine);
   }
 
   close(): void {

@@ -1,11 +1,14 @@
 import type { IncomingMessage } from 'node:http';
-import type { Readable } from 'node:stream';
+import { Readable } from 'node:stream';
 import { LISTING_TYPE } from './containers/files.ts';
 import type { EngineLink } from './engine-link.ts';
 import { ServiceError } from './errors.ts';
 
-/** Shipped in the VM's image, so that it is there without a network. */
+/** Shipped in the VM's image; another engine, or one that has lost it, gets an empty one for the time. */
 const IMAGE = 'skiff/welcome:latest';
+const EMPTY_IMAGE = 'skiff/volume-helper:latest';
+/** Another helper may take the empty one away between its making and its use. */
+const TRIES = 3;
 const INSIDE = '/volume';
 const HELPER_LABEL = 'io.skiff.helper';
 
@@ -30,31 +33,17 @@ export class VolumeHelper {
     work: (helper: VolumeHelper) => Promise<T>,
   ): Promise<T> {
     const up = link.whileUp(signal);
-    const made = await link.http
-      .json<{ Id: string }>('POST', '/v1.51/containers/create', {
-        json: {
-          Image: IMAGE,
-          Labels: { [HELPER_LABEL]: volume },
-          NetworkDisabled: true,
-          HostConfig: { Mounts: [{ Type: 'volume', Source: volume, Target: INSIDE, VolumeOptions: { NoCopy: true } }] },
-        },
-        signal: up,
-      })
-      .catch((error: { statusCode?: number }) => {
-        if (error.statusCode !== 404) throw error;
-        throw new ServiceError(
-          'not-found',
-          `The image ${IMAGE} is needed to look into volumes, and it was removed.`,
-          'Clean up or reset the machine in Troubleshoot to get it back.',
-        );
-      });
+    const made = await create(link, volume, up);
     try {
-      return await work(new VolumeHelper(link, made.Id, up));
+      return await work(new VolumeHelper(link, made.id, up));
     } finally {
       // Also when the asker is gone: a helper must not stay.
       const query = { force: true };
       const limit = AbortSignal.timeout(30_000);
-      await link.http.json('DELETE', `/v1.51/containers/${made.Id}`, { query, signal: limit }).catch(() => {});
+      await link.http.json('DELETE', `/containers/${made.id}`, { query, signal: limit }).catch(() => {});
+      if (made.image === EMPTY_IMAGE) {
+        await link.http.json('DELETE', `/images/${EMPTY_IMAGE}`, { signal: limit }).catch(() => {});
+      }
     }
   }
 
@@ -67,14 +56,14 @@ export class VolumeHelper {
   /** A tar of what lies at `path` in the volume; names in it begin with the path's last part. */
   read(path: string): Promise<IncomingMessage> {
     const query = { path: inside(path) };
-    return this.#link.http.open('GET', `/v1.51/containers/${this.#id}/archive`, { query, signal: this.#signal });
+    return this.#link.http.open('GET', `/containers/${this.#id}/archive`, { query, signal: this.#signal });
   }
 
   /** What lies in the folder `path`, where the engine can say so without a tar of all that is below it. */
   list(path: string): Promise<IncomingMessage> {
     const query = { path: `${inside(path)}/.` };
     const headers = { Accept: LISTING_TYPE };
-    return this.#link.http.open('GET', `/v1.51/containers/${this.#id}/archive`, {
+    return this.#link.http.open('GET', `/containers/${this.#id}/archive`, {
       query,
       headers,
       signal: this.#signal,
@@ -85,13 +74,44 @@ export class VolumeHelper {
   async write(path: string, tar: Readable): Promise<void> {
     const query = { path: inside(path), copyUIDGID: true };
     const headers = { 'Content-Type': 'application/x-tar' };
-    await this.#link.http.json('PUT', `/v1.51/containers/${this.#id}/archive`, {
+    await this.#link.http.json('PUT', `/containers/${this.#id}/archive`, {
       query,
       headers,
       body: tar,
       signal: this.#signal,
     });
   }
+}
+
+async function create(link: EngineLink, volume: string, signal: AbortSignal): Promise<{ id: string; image: string }> {
+  let image = IMAGE;
+  for (let tries = 1; ; tries++) {
+    try {
+      const json = {
+        Image: image,
+        // Never run, but an image without a command wants one.
+        Cmd: ['none'],
+        Labels: { [HELPER_LABEL]: volume },
+        NetworkDisabled: true,
+        HostConfig: { Mounts: [{ Type: 'volume', Source: volume, Target: INSIDE, VolumeOptions: { NoCopy: true } }] },
+      };
+      const { Id } = await link.http.json<{ Id: string }>('POST', '/containers/create', { json, signal });
+      return { id: Id, image };
+    } catch (error) {
+      if ((error as { statusCode?: number }).statusCode !== 404 || tries === TRIES) throw error;
+      image = EMPTY_IMAGE;
+      await importEmpty(link, signal);
+    }
+  }
+}
+
+/** As `docker import` makes an image of a tar; this one is of nothing. */
+async function importEmpty(link: EngineLink, signal: AbortSignal): Promise<void> {
+  const [repo = '', tag = ''] = EMPTY_IMAGE.split(':');
+  const body = Readable.from([Buffer.alloc(1024)]);
+  const headers = { 'Content-Type': 'application/x-tar' };
+  const made = link.http.lines('POST', '/images/create', { query: { fromSrc: '-', repo, tag }, headers, body, signal });
+  for await (const _ of made);
 }
 
 function inside(path: string): string {

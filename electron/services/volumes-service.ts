@@ -11,7 +11,7 @@ import type { EngineLink } from './engine-link.ts';
 import { ServiceError } from './errors.ts';
 import { counted, writeWhole } from './images-service.ts';
 import { hostPath, text, textRecord, volumeName } from './inputs.ts';
-import type { TaskKeeper } from './tasks.ts';
+import type { TaskRunner } from './tasks.ts';
 import { readFile, readFolder, writeFile } from './volume-files.ts';
 import { isNoHelper, VolumeHelper } from './volume-helper.ts';
 
@@ -24,23 +24,23 @@ interface FoundVolume {
   UsageData?: { Size: number };
 }
 
-export function volumesServices(link: EngineLink, tasks: TaskKeeper): Implementation['volumes'] {
+export function volumesServices(link: EngineLink, tasks: TaskRunner): Implementation['volumes'] {
   const { docker, http } = link;
   const up = (signal: AbortSignal) => ({ abortSignal: link.whileUp(signal) });
   const inVolume = <T>(name: unknown, signal: AbortSignal, work: (helper: VolumeHelper) => Promise<T>) =>
     VolumeHelper.with(link, volumeName(name), signal, work);
   /** A helper container would make one that does not exist. */
   const exists = async (name: unknown, signal: AbortSignal) => {
-    await http.json('GET', `/v1.51/volumes/${volumeName(name)}`, { signal: link.whileUp(signal) });
+    await http.json('GET', `/volumes/${volumeName(name)}`, { signal: link.whileUp(signal) });
   };
   const create = async (name: string, signal: AbortSignal) => {
-    await http.json('POST', '/v1.51/volumes/create', { json: { Name: name }, signal: link.whileUp(signal) });
+    await http.json('POST', '/volumes/create', { json: { Name: name }, signal: link.whileUp(signal) });
   };
 
   return {
     async list(signal) {
       const [usage, containers] = await Promise.all([
-        http.json<{ Volumes: FoundVolume[] | null }>('GET', '/v1.51/system/df', {
+        http.json<{ Volumes: FoundVolume[] | null }>('GET', '/system/df', {
           query: { type: 'volume' },
           signal: link.whileUp(signal),
         }),
@@ -51,7 +51,7 @@ export function volumesServices(link: EngineLink, tasks: TaskKeeper): Implementa
     async create(wanted, signal) {
       const name = wanted?.name ? volumeName(wanted.name) : '';
       const json = { Name: name, Driver: text(wanted?.driver) || 'local', Labels: textRecord(wanted?.labels) };
-      const made = await http.json<{ Name: string }>('POST', '/v1.51/volumes/create', {
+      const made = await http.json<{ Name: string }>('POST', '/volumes/create', {
         json,
         signal: link.whileUp(signal),
       });
@@ -64,7 +64,7 @@ export function volumesServices(link: EngineLink, tasks: TaskKeeper): Implementa
       const filters = JSON.stringify(options?.all === true ? { all: ['true'] } : {});
       const gone = await http.json<{ VolumesDeleted: string[] | null; SpaceReclaimed: number }>(
         'POST',
-        '/v1.51/volumes/prune',
+        '/volumes/prune',
         { query: { filters }, signal: link.whileUp(signal) },
       );
       return { names: gone.VolumesDeleted ?? [], freedBytes: gone.SpaceReclaimed };

@@ -1,4 +1,5 @@
 import { containers } from './en/containers.ts';
+import { engines } from './en/engines.ts';
 import { frame } from './en/frame.ts';
 import { images } from './en/images.ts';
 import { logs } from './en/logs.ts';
@@ -11,6 +12,7 @@ import { welcome } from './en/welcome.ts';
 /** The words of the window, by page. The other languages have the same keys, which the compiler checks. */
 export const en = {
   ...frame,
+  engines,
   containers,
   logs,
   images,

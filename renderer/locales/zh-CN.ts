@@ -1,5 +1,6 @@
 import type { Words } from './en.ts';
 import { containers } from './zh-CN/containers.ts';
+import { engines } from './zh-CN/engines.ts';
 import { frame } from './zh-CN/frame.ts';
 import { images } from './zh-CN/images.ts';
 import { logs } from './zh-CN/logs.ts';
@@ -11,6 +12,7 @@ import { welcome } from './zh-CN/welcome.ts';
 
 export const zhCN: Words = {
   ...frame,
+  engines,
   containers,
   logs,
   images,

@@ -1,4 +1,5 @@
-import { shallowRef } from 'vue';
+import { shallowRef, watch } from 'vue';
+import { link } from '../link/link.ts';
 
 export interface Question {
   title: string;
@@ -9,6 +10,9 @@ export interface Question {
 
 /** The question that ConfirmDialog.vue shows now. */
 export const question = shallowRef<(Question & { answer: (yes: boolean) => void }) | undefined>();
+
+// What was asked about one engine must not be done to another.
+watch(link.engine, () => question.value?.answer(false), { flush: 'sync' });
 
 /** Asks once, before something is destroyed. */
 export function confirm(asked: Question): Promise<boolean> {

@@ -1,4 +1,5 @@
 import { useI18n } from 'vue-i18n';
+import { link } from '../link/link.ts';
 import { confirm } from './confirm.ts';
 import { useProblems } from './problem.ts';
 
@@ -25,6 +26,11 @@ export function useRemoval<Row>({ noun, name, text, remove }: Removal<Row>): (ro
     const said = names.length === 1 ? text(rows) : [text(rows), ...names].join('\n');
     const action = t(`${noun}.remove`);
     if (!(await confirm({ title, text: said, action }))) return;
-    for (const row of rows) await attempt(`${action}: ${name(row)}`, () => remove(row));
+    const engine = link.engine.value;
+    for (const row of rows) {
+      // Another engine may have one of the same name.
+      if (link.engine.value !== engine) return;
+      await attempt(`${action}: ${name(row)}`, () => remove(row));
+    }
   };
 }

@@ -1,5 +1,5 @@
 import { defineStore } from 'pinia';
-import { computed, reactive } from 'vue';
+import { computed, reactive, watch } from 'vue';
 import type { ContainerRow } from '../../electron/contract/engine.ts';
 import { link } from '../link/link.ts';
 import { useLiveList } from './live-list.ts';
@@ -16,6 +16,7 @@ export const useContainersStore = defineStore('containers', () => {
   );
   /** ids with an action under way, and which */
   const busy = reactive(new Map<string, ContainerAction>());
+  watch(link.engine, () => busy.clear(), { flush: 'sync' });
   const running = computed(() => list.rows.value.filter((row) => row.status === 'running').length);
   const byId = (id: string) => list.rows.value.find((row) => row.id === id);
 

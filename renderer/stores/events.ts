@@ -1,5 +1,5 @@
 import { defineStore } from 'pinia';
-import { shallowRef } from 'vue';
+import { shallowRef, watch } from 'vue';
 import type { EngineEvent } from '../../electron/contract/engine.ts';
 import { link } from '../link/link.ts';
 
@@ -10,7 +10,7 @@ export interface SeenEvent extends EngineEvent {
   seq: number;
 }
 
-/** What happened in the engine since this window was opened, newest first. */
+/** What happened in the engine since this window looks at it, newest first. */
 export const useEventsStore = defineStore('events', () => {
   const events = shallowRef<SeenEvent[]>([]);
   let fresh: SeenEvent[] = [];
@@ -28,5 +28,13 @@ export const useEventsStore = defineStore('events', () => {
       if (fresh.length > KEPT) fresh = fresh.slice(-KEPT);
     }
   });
+  watch(
+    link.engine,
+    () => {
+      fresh = [];
+      events.value = [];
+    },
+    { flush: 'sync' },
+  );
   return { events };
 });

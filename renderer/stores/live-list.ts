@@ -2,7 +2,7 @@ import { useDocumentVisibility, useIntervalFn } from '@vueuse/core';
 import { ref, shallowRef, watch } from 'vue';
 import type { Client } from '../../electron/contract/contract.ts';
 import type { EngineEvent } from '../../electron/contract/engine.ts';
-import { link } from '../link/link.ts';
+import { link, OWN_ENGINE } from '../link/link.ts';
 import { useAppStore } from './app.ts';
 
 /** Events come in bursts (compose up); one fetch answers a burst. */
@@ -13,7 +13,8 @@ const AGE_MS = 30_000;
 
 /**
  * A list that mirrors the engine: fetched when there is an engine and again after the events that concern it. While it is seen
- * also now and then, for the sentences in it; while the window is hidden not at all (once when it is shown again).
+ * also now and then, for the sentences in it; while the window is hidden not at all (once when it is shown again). Of another
+ * engine than the one that is looked at nothing stays in it, and no answer comes into it.
  */
 export function useLiveList<Row>(fetch: (client: Client) => Promise<Row[]>, concerns: (event: EngineEvent) => boolean) {
   const app = useAppStore();
@@ -23,25 +24,31 @@ export function useLiveList<Row>(fetch: (client: Client) => Promise<Row[]>, conc
   const loaded = ref(false);
   const error = shallowRef<unknown>();
   let stale = true;
-  let fetching = false;
   let scheduled = false;
+  /** whom the list is being fetched from */
+  let fetching: Client | undefined;
 
   async function refresh(): Promise<void> {
     stale = true;
-    if (fetching || visibility.value === 'hidden' || !app.engineReady) return;
-    fetching = true;
+    if (visibility.value === 'hidden' || !app.engineReady) return;
+    const { client } = link;
+    if (fetching === client) return;
+    fetching = client;
     try {
       while (stale) {
         stale = false;
-        rows.value = await fetch(link.client);
+        const found = await fetch(client);
+        if (fetching !== client) return;
+        rows.value = found;
         error.value = undefined;
         loaded.value = true;
       }
     } catch (problem) {
+      if (fetching !== client) return;
       error.value = problem;
       stale = true;
     } finally {
-      fetching = false;
+      if (fetching === client) fetching = undefined;
     }
   }
 
@@ -55,6 +62,14 @@ export function useLiveList<Row>(fetch: (client: Client) => Promise<Row[]>, conc
     }, SETTLE_MS);
   }
 
+  function empty(): void {
+    rows.value = [];
+    loaded.value = false;
+    error.value = undefined;
+    fetching = undefined;
+    stale = true;
+  }
+
   link.whileOpen(async (client, signal) => {
     for await (const news of client.engine.news(signal)) {
       if (news.kind === 'resync' || concerns(news.event)) soon();
@@ -63,15 +78,12 @@ export function useLiveList<Row>(fetch: (client: Client) => Promise<Row[]>, conc
   watch([() => app.engineReady, visibility], () => {
     if (app.engineReady && visibility.value === 'visible' && stale) void refresh();
   });
+  watch(link.engine, empty, { flush: 'sync' });
   // Of a machine that is down nothing is known: its last list must not look alive.
   watch(
     () => app.machine?.kind,
     (kind) => {
-      if (kind === 'stopped' || kind === 'failed') {
-        rows.value = [];
-        loaded.value = false;
-        stale = true;
-      }
+      if (link.engine.value === OWN_ENGINE && (kind === 'stopped' || kind === 'failed')) empty();
     },
   );
   useIntervalFn(() => {

@@ -1,9 +1,9 @@
-import { execFileSync } from 'node:child_process';
-import { mkdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
 import { dockerCli } from '../../scripts/setup.mjs';
+import { makeCertificates } from '../engine/certificates.ts';
 import { canRun, Testbed } from '../engine/testbed.ts';
 
 const docker = dockerCli() ?? 'docker';
@@ -200,24 +200,3 @@ describe.skipIf(!canRun)('remote access (skipped without root on Linux: needs na
     expect(without.code).not.toBe(0);
   });
 });
-
-/** ca, server (127.0.0.1), client, and a stranger whom another authority has signed. */
-function makeCertificates(folder: string): void {
-  mkdirSync(folder, { recursive: true });
-  const openssl = (...args: string[]) => execFileSync('openssl', args, { cwd: folder, stdio: 'ignore' });
-  const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2'];
-  for (const ca of ['ca', 'other-ca']) {
-    openssl('req', '-x509', ...key, '-keyout', `${ca}-key.pem`, '-out', `${ca}.pem`, '-subj', `/CN=${ca}`);
-  }
-  for (const [name, ca] of [
-    ['server', 'ca'],
-    ['client', 'ca'],
-    ['stranger', 'other-ca'],
-  ] as const) {
-    openssl(
-      ...['req', '-x509', ...key, '-keyout', `${name}-key.pem`, '-out', `${name}.pem`, '-subj', `/CN=${name}`],
-      ...['-CA', `${ca}.pem`, '-CAkey', `${ca}-key.pem`, '-addext', 'subjectAltName=IP:127.0.0.1'],
-      ...['-addext', 'basicConstraints=critical,CA:FALSE'],
-    );
-  }
-}

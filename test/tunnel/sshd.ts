@@ -21,9 +21,12 @@ export class Sshd {
   #dir: string;
   #process: ChildProcess | undefined;
   #port = 0;
+  #lines: readonly string[];
 
-  constructor(dir: string) {
+  /** `lines`: further ones of its configuration */
+  constructor(dir: string, lines: readonly string[] = []) {
     this.#dir = dir;
+    this.#lines = lines;
     mkdirSync(dir, { recursive: true, mode: 0o700 });
     // Debian's sshd wants its privilege separation folder, which only root can make and only root needs.
     if (process.getuid?.() === 0) mkdirSync('/run/sshd', { recursive: true });
@@ -52,6 +55,7 @@ export class Sshd {
         // sshd forwards to unix sockets only when TCP forwarding is allowed too.
         'AllowTcpForwarding yes',
         'LogLevel ERROR',
+        ...this.#lines,
         '',
       ].join('\n'),
     );

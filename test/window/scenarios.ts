@@ -217,6 +217,8 @@ export function windowScenarios(open: () => Opened): void {
       page,
       test: { machine },
     } = open();
+    // One that ran is started again by itself.
+    machine.set({ kind: 'starting', step: 'qemu', since: Date.now() });
     machine.set({
       kind: 'failed',
       step: 'qemu',

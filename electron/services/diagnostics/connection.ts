@@ -20,6 +20,6 @@ export function checkConnection({ machine, tunnel, engine }: AppState): Finding 
     return found('warning', 'tunnel', { reason }, 'restart');
   }
   if (engine.kind === 'waiting') return found('warning', 'engine', { reason: engine.reason ?? '' }, 'restart');
-  if (engine.kind === 'off') return found('warning', 'engine', { reason: '' }, 'restart');
+  if (engine.kind !== 'ready') return found('warning', 'engine', { reason: '' }, 'restart');
   return found('good', 'ready', { version: engine.version });
 }

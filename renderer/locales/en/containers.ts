@@ -12,6 +12,8 @@ export const containers = {
   logs: 'Logs',
   copyId: 'Copy id',
   actions: 'More actions of {name}',
+  none: '{name} has no containers',
+  onlyThere: 'Open only on {host} itself',
   openPort: 'Open port {port} in the browser',
   removeTitle: 'Remove {name}?',
   removeText: 'Its file system and its anonymous volumes are deleted. Named volumes stay.',

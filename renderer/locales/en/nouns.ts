@@ -94,6 +94,8 @@ export const builds = {
   filter: 'Filter by name or Dockerfile',
   emptyTitle: 'No builds yet',
   emptyText: 'Build from a folder here, or with docker build in a terminal.',
+  noHistory:
+    'An engine other than Skiff’s keeps no history of its builds: what is built here is found in Activity, with its log.',
   build: 'Build',
   buildTitle: 'Build an image',
   folder: 'Folder',

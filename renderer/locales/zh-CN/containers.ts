@@ -14,6 +14,8 @@ export const containers: Words['containers'] = {
   logs: '日志',
   copyId: '复制 ID',
   actions: '{name} 的更多操作',
+  none: '{name} 没有容器',
+  onlyThere: '仅在 {host} 本机上开放',
   openPort: '在浏览器中打开端口 {port}',
   removeTitle: '删除 {name}？',
   removeText: '其文件系统和匿名卷将被删除，命名卷会保留。',

@@ -94,6 +94,7 @@ export const builds: Words['builds'] = {
   filter: '按名称或 Dockerfile 筛选',
   emptyTitle: '还没有构建',
   emptyText: '在这里从文件夹构建，或在终端使用 docker build。',
+  noHistory: 'Skiff 之外的引擎不保存构建历史：在此构建的内容及其日志可在“活动”中找到。',
   build: '构建',
   buildTitle: '构建镜像',
   folder: '文件夹',

@@ -5,6 +5,7 @@ import { confirm } from '../../parts/confirm.ts';
 import { useCopy } from '../../parts/copy.ts';
 import { useProblems } from '../../parts/problem.ts';
 import { type ContainerAction, useContainersStore } from '../../stores/containers.ts';
+import { portAddress } from './port-address.ts';
 import { inspectionParts } from './run-inspect.ts';
 import { runLine } from './run-line.ts';
 
@@ -76,9 +77,12 @@ export function useContainerActions() {
   return { act, copyRun, copyId: (row: ContainerRow) => copy(row.id) };
 }
 
-/** Where the first published port of a running container answers. */
-export function webAddress({ ports, status }: ContainerRow): string | undefined {
+/** Where the first published port of a running container answers; `host`: the engine's. */
+export function webAddress({ ports, status }: ContainerRow, host: string): string | undefined {
   if (status !== 'running') return undefined;
-  const open = ports.find((port) => port.hostPort !== undefined && port.protocol === 'tcp');
-  return open && `http://localhost:${open.hostPort}`;
+  for (const port of ports) {
+    const address = portAddress(port, host);
+    if (address) return address;
+  }
+  return undefined;
 }

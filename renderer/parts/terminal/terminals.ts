@@ -3,7 +3,7 @@ import { FitAddon } from '@xterm/addon-fit';
 import { SearchAddon } from '@xterm/addon-search';
 import { WebLinksAddon } from '@xterm/addon-web-links';
 import { type ITheme, Terminal } from '@xterm/xterm';
-import { shallowReactive, shallowRef } from 'vue';
+import { shallowReactive, shallowRef, watch } from 'vue';
 import type { TerminalSize } from '../../../electron/contract/containers.ts';
 import { AppError } from '../../../electron/rpc/client.ts';
 import { link } from '../../link/link.ts';
@@ -69,6 +69,8 @@ export class TerminalSession {
   #element = document.createElement('div');
   #end = new AbortController();
   #session: string | undefined;
+  /** of the engine that the container is in */
+  #client = link.client;
   #begun = false;
   #queue: Promise<unknown> = Promise.resolve();
 
@@ -124,7 +126,7 @@ export class TerminalSession {
     const size = { columns: this.terminal.cols, rows: this.terminal.rows };
     try {
       const request = { command: [...this.command], size };
-      for await (const news of link.client.containers.terminal(this.container, request, this.#end.signal)) {
+      for await (const news of this.#client.containers.terminal(this.container, request, this.#end.signal)) {
         if (news.kind === 'opened') {
           this.#session = news.session;
           this.state.value = 'open';
@@ -147,18 +149,24 @@ export class TerminalSession {
   #send(text: string): void {
     const session = this.#session;
     if (!session) return;
-    this.#queue = this.#queue.then(() => link.client.containers.terminalInput(session, text)).catch(() => {});
+    this.#queue = this.#queue.then(() => this.#client.containers.terminalInput(session, text)).catch(() => {});
   }
 
   #resize(size: TerminalSize): void {
     const session = this.#session;
-    if (session) link.client.containers.terminalResize(session, size).catch(() => {});
+    if (session) this.#client.containers.terminalResize(session, size).catch(() => {});
   }
 }
 
 /** All terminals of this window, by container. */
 const sessions = shallowReactive(new Map<string, readonly TerminalSession[]>());
 let next = 1;
+
+// They end with the window's look at their engine.
+watch(link.engine, () => {
+  for (const session of [...sessions.values()].flat()) session.close();
+  sessions.clear();
+});
 
 export function terminalsOf(container: string): readonly TerminalSession[] {
   return sessions.get(container) ?? [];

@@ -4,6 +4,7 @@ import { link } from '../../../link/link.ts';
 import { useAppStore } from '../../../stores/app.ts';
 
 const file = shallowRef<DaemonFile>();
+let loading: Promise<void> | undefined;
 
 /** What the engine is configured with, for the settings that lie in it. It can be read while the machine runs. */
 export function useDaemonFile() {
@@ -15,7 +16,17 @@ export function useDaemonFile() {
   async function load(): Promise<void> {
     file.value = await link.client.daemon.read().catch(() => undefined);
   }
-  watch(up, (now) => now && void load(), { immediate: true });
+  watch(
+    up,
+    (now) => {
+      // Several settings want it at the same time; an answer that came later would undo what was typed meanwhile.
+      if (!now || loading) return;
+      loading = load().finally(() => {
+        loading = undefined;
+      });
+    },
+    { immediate: true },
+  );
 
   /** One key of it, saved as the editor saves the whole. Throws AppError. */
   async function setKey(key: string, value: unknown): Promise<void> {
