@@ -1,4 +1,5 @@
-import type { Filters } from './filters.ts';
+import { familiarName, parseReference } from '../content/reference.ts';
+import { type Filters, matchesLabels } from './filters.ts';
 
 /** Kinds of things events are about (swagger: EventMessage.Type). */
 export type EventType = 'container' | 'image' | 'network' | 'volume' | 'builder' | 'daemon' | 'plugin';
@@ -72,38 +73,49 @@ export class Events {
   }
 }
 
+/** As dockerd's filter reads it: values of one name are alternatives, but every label must be there. */
 function matches(event: EngineEvent, filters: Filters): boolean {
-  const attributes = event.Actor.Attributes;
+  const { ID: id, Attributes: attributes } = event.Actor;
+  if (!matchesLabels(filters, attributes)) return false;
   for (const [name, wanted] of filters) {
-    const ok = wanted.some((value) => {
-      switch (name) {
-        case 'type':
-          return event.Type === value;
-        case 'event':
-          return event.Action === value || event.Action.startsWith(`${value}:`);
-        case 'scope':
-          return event.scope === value;
-        case 'label': {
-          const at = value.indexOf('=');
-          return at < 0 ? value in attributes : attributes[value.slice(0, at)] === value.slice(at + 1);
-        }
-        case 'image':
-          return event.Type === 'image'
-            ? event.Actor.ID === value || attributes.name === value || attributes.name?.split(':')[0] === value
-            : attributes.image === value || attributes.image?.split(':')[0] === value;
-        case 'container':
-        case 'network':
-        case 'volume':
-        case 'daemon':
-          return (
-            (event.Type === name && (event.Actor.ID.startsWith(value) || attributes.name === value)) ||
-            attributes[name]?.startsWith(value) === true
-          );
-        default:
-          return true;
-      }
-    });
+    if (name === 'label') continue;
+    const ok =
+      name === 'event'
+        ? matchesAction(event.Action, wanted)
+        : wanted.some((value) => {
+            switch (name) {
+              case 'type':
+                return event.Type === value;
+              case 'scope':
+                return event.scope === value;
+              case 'image':
+                return namesOfImage(event).includes(value);
+              // Of whatever type: what begins like it is meant, by id or name.
+              default:
+                return id.startsWith(value) || attributes.name?.startsWith(value) === true;
+            }
+          });
     if (!ok) return false;
   }
   return true;
+}
+
+/** `exec_start` stands for `exec_start: sh -c …`; where one of these is asked for, all that is asked for are beginnings. */
+function matchesAction(action: string, wanted: readonly string[]): boolean {
+  const beginnings = wanted.some((value) => ['health_status', 'exec_create', 'exec_start'].includes(value));
+  return wanted.some((value) => (beginnings ? action.startsWith(value) : action === value));
+}
+
+/** The image that an event is of or about, with and without its tag. */
+function namesOfImage({ Type, Actor }: EngineEvent): string[] {
+  const name = Actor.Attributes[Type === 'image' ? 'name' : 'image'];
+  return [Actor.ID, name ?? ''].flatMap((text) => (text ? [text, withoutTag(text)] : []));
+}
+
+function withoutTag(text: string): string {
+  try {
+    return familiarName(parseReference(text));
+  } catch {
+    return text;
+  }
 }

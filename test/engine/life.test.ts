@@ -105,6 +105,40 @@ describe.skipIf(!canRun)('the life of a container (skipped without root on Linux
     expect(await state('again', '{{.State.Status}} {{.RestartCount}}')).toBe(count);
   });
 
+  test.each([
+    // Without a stop signal of its own, any signal says that its user wants it to end.
+    ['always', '', 'KILL', 'ends'],
+    ['always', '', 'TERM', 'ends'],
+    ['always', '', 'HUP', 'ends'],
+    ['on-failure', '', 'HUP', 'ends'],
+    ['always', 'USR1', 'USR1', 'ends'],
+    ['always', 'USR1', 'KILL', 'ends'],
+    ['always', 'USR1', 'HUP', 'restarts'],
+    ['always', 'USR1', 'TERM', 'restarts'],
+    ['on-failure', 'USR1', 'HUP', 'restarts'],
+    ['unless-stopped', 'USR1', 'HUP', 'ends'],
+  ])('--restart=%s, stop signal "%s": after kill -s %s it %s', async (policy, stopSignal, signal, follows) => {
+    const own = stopSignal ? ['--stop-signal', stopSignal] : [];
+    const script = 'trap "exit 7" HUP USR1 TERM; echo ready; while :; do sleep 0.05; done';
+    await bed.ok('run', '-d', '--name', 'shot', `--restart=${policy}`, ...own, IMAGE, 'sh', '-c', script);
+    await vi.waitFor(async () => expect(await bed.ok('logs', 'shot')).toBe('ready'), PATIENCE);
+    await bed.ok('kill', '-s', signal, 'shot');
+    const shows = async () => bed.ok('inspect', '-f', '{{.State.Status}} {{.RestartCount}}', 'shot');
+    await vi.waitFor(async () => expect(await shows()).toBe(follows === 'ends' ? 'exited 0' : 'running 1'), PATIENCE);
+    await bed.ok('rm', '-f', 'shot');
+  });
+
+  test('a signal that is ignored gives the restart policy up all the same', async () => {
+    const script = 'trap : HUP; echo ready; while [ ! -e /end ]; do sleep 0.05; done; exit 3';
+    await bed.ok('run', '-d', '--name', 'deaf', '--restart=always', IMAGE, 'sh', '-c', script);
+    await vi.waitFor(async () => expect(await bed.ok('logs', 'deaf')).toBe('ready'), PATIENCE);
+    await bed.ok('kill', '-s', 'HUP', 'deaf');
+    await bed.ok('exec', 'deaf', 'touch', '/end');
+    const shows = async () => bed.ok('inspect', '-f', '{{.State.Status}} {{.State.ExitCode}}', 'deaf');
+    await vi.waitFor(async () => expect(await shows()).toBe('exited 3'), PATIENCE);
+    await bed.ok('rm', 'deaf');
+  });
+
   test('a container that waits for its next restart is ended by kill and by stop', async () => {
     for (const end of ['kill', 'stop']) {
       await bed.ok('run', '-d', '--name', end, '--restart', 'always', IMAGE, 'false');

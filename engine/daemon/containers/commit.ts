@@ -1,3 +1,4 @@
+import { familiar, parseReference } from '../../content/reference.ts';
 import { conflict } from '../../errors.ts';
 import type { ContainerConfig } from '../../model/container.ts';
 import type { Container } from './container.ts';
@@ -52,7 +53,7 @@ export async function commitContainer(
     publish(parts, container, 'commit', {
       comment: options.comment ?? '',
       imageID: image,
-      imageRef: options.reference ?? '',
+      imageRef: options.reference ? familiar(parseReference(options.reference)) : '',
     });
     return image;
   } finally {

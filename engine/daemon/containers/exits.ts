@@ -4,7 +4,7 @@ import type { ProcessExit } from '../../runtime/runtime.ts';
 import { apiTime } from '../clock.ts';
 import type { Container } from './container.ts';
 import { tearDownNetwork } from './networking.ts';
-import { type ContainerParts, publish } from './parts.ts';
+import { type ContainerParts, publish, publishNetworks } from './parts.ts';
 import type { Ended } from './record.ts';
 import { releaseVolumes } from './volume-use.ts';
 
@@ -28,6 +28,7 @@ export async function settleExit(
     log.warn('network left behind', { container: container.id, error: messageOf(reason) });
     return record.networks;
   });
+  publishNetworks(parts, record, 'disconnect');
   parts.runtime.cleanUp(container.id, Runtime, CgroupParent);
   await releaseVolumes(parts, record);
   const ended: Ended = {

@@ -12,6 +12,7 @@ import type { Container } from './container.ts';
 import type { ContainerDefaults } from './defaults.ts';
 import type { HostFolders } from './host-folders.ts';
 import type { NameSettings } from './network-files.ts';
+import type { ContainerRecord } from './record.ts';
 import type { ContainerRegistry } from './registry.ts';
 
 export interface ContainerSettings extends NameSettings {
@@ -57,4 +58,18 @@ export function publish(
     name: record.name,
     ...extra,
   });
+}
+
+/** Tells that a container has got its networks, or has them no longer: with its start and its end. */
+export function publishNetworks(
+  parts: Pick<ContainerParts, 'events' | 'networks'>,
+  record: ContainerRecord,
+  action: 'connect' | 'disconnect',
+): void {
+  for (const { networkId } of Object.values(record.networks)) {
+    const network = parts.networks.byId(networkId);
+    if (!network) continue;
+    const attributes = { container: record.id, name: network.name, type: network.driver };
+    parts.events.publish('network', action, network.id, attributes);
+  }
 }

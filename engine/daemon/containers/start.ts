@@ -15,8 +15,8 @@ import { logTarget } from './logs/target.ts';
 import { ociMounts } from './mounts.ts';
 import { writeNetworkFiles } from './network-files.ts';
 import { networkKind, setUpNetwork, tearDownNetwork } from './networking.ts';
-import { type ContainerParts, publish } from './parts.ts';
-import { type ContainerRecord, commandOf, isRunning, pidOf } from './record.ts';
+import { type ContainerParts, publish, publishNetworks } from './parts.ts';
+import { type ContainerRecord, commandOf, isRunning, type MountPoint, pidOf } from './record.ts';
 import { startFailure } from './start-errors.ts';
 import { acquireVolumes, releaseVolumes } from './volume-use.ts';
 
@@ -61,9 +61,8 @@ export async function startContainer(parts: ContainerParts, container: Container
 
 async function launch(parts: ContainerParts, container: Container, restartCount: number): Promise<void> {
   const { record } = container;
-  const { runtime, settings } = parts;
+  const { runtime } = parts;
   const { id } = record;
-  const directory = containerDirectory(settings.dataRoot, id);
   const joined = joinedNamespaces(parts, record);
   runtime.prepareBundle(id);
   const rootfs = runtime.rootfsOf(id);
@@ -71,6 +70,34 @@ async function launch(parts: ContainerParts, container: Container, restartCount:
   const places = await acquireVolumes(parts, record);
   await copyUp(parts.volumes, id, rootfs, places);
   const network = await setUpNetwork(parts, record);
+  publishNetworks(parts, record, 'connect');
+  try {
+    await run(parts, container, restartCount, { network, joined, places });
+  } catch (error) {
+    publishNetworks(parts, record, 'disconnect');
+    throw error;
+  }
+}
+
+interface Surroundings {
+  readonly network: Awaited<ReturnType<typeof setUpNetwork>>;
+  readonly joined: ReturnType<typeof joinedNamespaces>;
+  /** Its mounts, where they are now. */
+  readonly places: readonly MountPoint[];
+}
+
+/** The last step of a start: root, network and volumes are there. */
+async function run(
+  parts: ContainerParts,
+  container: Container,
+  restartCount: number,
+  { network, joined, places }: Surroundings,
+): Promise<void> {
+  const { record } = container;
+  const { runtime, settings } = parts;
+  const { id } = record;
+  const directory = containerDirectory(settings.dataRoot, id);
+  const rootfs = runtime.rootfsOf(id);
   // Not yet durable: if the engine dies now, its next start sweeps the sandbox, and the record never said it ran.
   container.record = { ...record, networks: network.networks, ports: network.ports };
   const own = ociMounts(places, parts.folders);

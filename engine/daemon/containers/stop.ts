@@ -19,7 +19,10 @@ export function signalNumber(text: string): number {
 
 const notRunning = (container: Container) => conflict(`container ${container.id} is not running`);
 
-/** POST /containers/{id}/kill. A signal that is its stop signal, or KILL, also holds back the restart policy. */
+/**
+ * POST /containers/{id}/kill. As with dockerd, the restart policy is given up: after any signal, unless the container has a stop signal
+ * of its own; then after that one and KILL, and `unless-stopped` after any.
+ */
 export async function killContainer(parts: ContainerParts, container: Container, signal = 'SIGKILL'): Promise<void> {
   const number = signalNumber(signal);
   const { record } = container;
@@ -31,9 +34,10 @@ export async function killContainer(parts: ContainerParts, container: Container,
   if (record.state.status !== 'running') {
     throw conflict(`cannot kill container: ${container.id}: container ${container.id} is not running`);
   }
-  const stopSignal = signalNumber(record.config.StopSignal || 'SIGTERM');
-  const ends = number === SIGKILL || number === stopSignal;
-  if (ends) parts.registry.update(container, { manuallyStopped: true });
+  const { StopSignal } = record.config;
+  const ends = number === SIGKILL || !StopSignal || number === signalNumber(StopSignal);
+  const stopped = ends || record.hostConfig.RestartPolicy?.Name === 'unless-stopped';
+  if (stopped) parts.registry.update(container, { manuallyStopped: true });
   await deliver(parts, container, number, ends);
   publish(parts, container, 'kill', { signal: String(number) });
 }

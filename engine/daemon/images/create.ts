@@ -50,7 +50,7 @@ export async function importImage(
     signal,
   });
   progress({ status: made });
-  store.emit('import', made, target ? familiar(target) : made);
+  store.emit('import', made, made);
   return made;
 }
 

@@ -119,12 +119,11 @@ class Removal {
       throw error;
     }
     const parent = rows.get(id)?.parent;
-    const labels = this.#store.image(id).config.config?.Labels;
     for (const name of rows.names(id)) this.#untag(id, name, false);
     this.#store.atomically(() => rows.remove(id));
     const { chains, bytes } = this.#store.collect();
     this.#bytes += bytes;
-    this.#store.emit('delete', id, id, labels);
+    this.#store.emit('delete', id, id);
     this.#records.push({ Deleted: id }, ...chains.map((chain) => ({ Deleted: chain })));
     if (this.#prune && parent !== undefined && rows.get(parent)) this.#delete(parent, false, true);
   }

@@ -33,7 +33,7 @@ export async function* saveImages(
     described.push(await describe(store, intake, image, tags));
   }
   yield* writeArchive(store, described, signal);
-  for (const id of wanted.keys()) store.emit('save', id, id);
+  for (const id of wanted.keys()) store.emit('save', id, id, store.image(id).config.config?.Labels);
 }
 
 /** Which images, and under which tags: a bare repository means all of its tags, an id none. */

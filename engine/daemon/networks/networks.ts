@@ -115,6 +115,11 @@ export class Networks {
     return [...this.#byId.values()].find((network) => network.name === name);
   }
 
+  /** By its whole id. */
+  byId(id: string): NetworkRecord | undefined {
+    return this.#byId.get(id);
+  }
+
   /** By name, id or unique id prefix. `default` is the bridge. */
   get(reference: string): NetworkRecord {
     const wanted = reference === 'default' ? 'bridge' : reference;

@@ -10,6 +10,7 @@ import type { Images } from '../images/images.ts';
 import { type DiskUsageParts, diskUsage } from './disk-usage.ts';
 import { VERSION } from './identity.ts';
 import { engineMetrics, type Metric } from './metrics.ts';
+import { reloadAttributes } from './reload-event.ts';
 
 const run = promisify(execFile);
 
@@ -113,13 +114,9 @@ export class System {
 
   /** Every key and how it stands now, as dockerd's own reload event tells. */
   publishReload(): void {
-    const entries = Object.entries(this.#parts.config()).map(([key, value]) => [
-      key,
-      typeof value === 'string' ? value : JSON.stringify(value),
-    ]);
     this.#parts.events.publish('daemon', 'reload', this.#parts.id, {
       name: hostname(),
-      ...Object.fromEntries(entries),
+      ...reloadAttributes(this.#parts.config(), this.#parts.runtimes(), this.#parts.cgroupVersion),
     });
   }
 
