@@ -1,8 +1,8 @@
 /** Figures in the reader's language. */
 
-const UNITS = ['byte', 'kilobyte', 'megabyte', 'gigabyte', 'terabyte'] as const;
+const UNITS = ['B', 'kB', 'MB', 'GB', 'TB'] as const;
 
-/** Docker counts sizes in thousands, as `docker images` prints them. */
+/** Docker counts sizes in thousands, as `docker images` prints them. The units are written alike in every language. */
 export function bytes(count: number, locale: string): string {
   let value = count;
   let unit = 0;
@@ -10,13 +10,8 @@ export function bytes(count: number, locale: string): string {
     value /= 1000;
     unit++;
   }
-  const digits = value < 10 && unit > 0 ? 1 : 0;
-  return new Intl.NumberFormat(locale, {
-    style: 'unit',
-    unit: UNITS[unit],
-    unitDisplay: 'short',
-    maximumFractionDigits: digits,
-  }).format(value);
+  const maximumFractionDigits = value < 10 && unit > 0 ? 1 : 0;
+  return `${new Intl.NumberFormat(locale, { maximumFractionDigits }).format(value)} ${UNITS[unit]}`;
 }
 
 const STEPS: [Intl.RelativeTimeFormatUnit, number][] = [
@@ -28,8 +23,9 @@ const STEPS: [Intl.RelativeTimeFormatUnit, number][] = [
   ['minute', 60],
 ];
 
-/** `5 minutes ago` */
+/** `5 minutes ago`; a dash for what was made at no time, as reproducible builds say */
 export function age(time: number, now: number, locale: string): string {
+  if (time <= 0) return '–';
   const seconds = Math.round((time - now) / 1000);
   const format = new Intl.RelativeTimeFormat(locale, { numeric: 'auto', style: 'narrow' });
   for (const [unit, length] of STEPS) {

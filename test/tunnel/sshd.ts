@@ -54,6 +54,8 @@ export class Sshd {
         'AllowStreamLocalForwarding yes',
         // sshd forwards to unix sockets only when TCP forwarding is allowed too.
         'AllowTcpForwarding yes',
+        // as the guest's
+        'MaxSessions 1000',
         'LogLevel ERROR',
         ...this.#lines,
         '',

@@ -84,6 +84,7 @@ describe.skipIf(skip)(`containers in the window${skip ? `, skipped: ${skip}` : '
 
   test('asks once before it removes, and says what goes', async () => {
     await run('doomed');
+    await button('Stop: doomed').waitFor();
     await button('Remove: doomed').click();
     await page.getByText('Remove doomed?').waitFor();
     await page.getByText('It is running and will be killed.').waitFor();
@@ -233,6 +234,7 @@ describe.skipIf(skip)(`containers in the window${skip ? `, skipped: ${skip}` : '
     const id = await run('shell');
     await go(`/containers/${id}/terminal`);
     await screen('#');
+    await page.locator('.xterm-helper-textarea:focus').waitFor({ state: 'attached' });
     await page.keyboard.type('stty size; echo $((6*7))-done\n');
     await screen('42-done');
     const text = await page.locator('.xterm-rows').textContent();

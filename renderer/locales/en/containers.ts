@@ -21,6 +21,15 @@ export const containers = {
   removeGroupTitle: 'Remove all containers of {name}?',
   removeGroupText:
     '{n} container and its anonymous volumes are deleted. | {n} containers and their anonymous volumes are deleted.',
+  since: {
+    up: 'Up {time}',
+    exited: 'Exited ({code}) {time} ago',
+    restarting: 'Restarting ({code}) {time} ago',
+    healthy: 'healthy',
+    unhealthy: 'unhealthy',
+    checking: 'health check pending',
+    paused: 'paused',
+  },
   status: {
     created: 'created',
     running: 'running',

@@ -22,6 +22,15 @@ export const containers: Words['containers'] = {
   removeRunning: '它正在运行，将被强制终止。',
   removeGroupTitle: '删除 {name} 的所有容器？',
   removeGroupText: '{n} 个容器及其匿名卷将被删除。 | {n} 个容器及其匿名卷将被删除。',
+  since: {
+    up: '已运行{time}',
+    exited: '{time}前退出 ({code})',
+    restarting: '{time}前重启 ({code})',
+    healthy: '健康',
+    unhealthy: '不健康',
+    checking: '健康检查中',
+    paused: '已暂停',
+  },
   status: {
     created: '已创建',
     running: '运行中',

@@ -7,11 +7,11 @@ export type SortKey = 'name' | 'image' | 'cpu' | 'memory' | 'age';
 export const COLUMNS: readonly Column[] = ['image', 'ports', 'cpu', 'memory', 'age'];
 
 const WIDTHS: Record<Column, string> = {
-  image: 'minmax(7rem, 1.6fr)',
-  ports: 'minmax(6.5rem, 1.2fr)',
-  cpu: '4.5rem',
-  memory: '5.5rem',
-  age: '6.5rem',
+  image: 'minmax(5rem, 1.6fr)',
+  ports: 'minmax(5rem, 1.2fr)',
+  cpu: '3.75rem',
+  memory: '4.5rem',
+  age: '5.5rem',
 };
 
 interface View {
@@ -29,7 +29,7 @@ export function useColumns() {
   );
   const shown = computed(() => COLUMNS.filter((column) => !view.value.hidden.includes(column)));
   const template = computed(() =>
-    ['minmax(11rem, 2.2fr)', ...shown.value.map((column) => WIDTHS[column]), '7.5rem'].join(' '),
+    ['minmax(9rem, 2.2fr)', ...shown.value.map((column) => WIDTHS[column]), '6rem'].join(' '),
   );
 
   function toggle(column: Column): void {

@@ -4,6 +4,8 @@ import { link } from '../../../link/link.ts';
 import { useAppStore } from '../../../stores/app.ts';
 
 const file = shallowRef<DaemonFile>();
+/** why it could not be read */
+const unread = shallowRef<unknown>();
 let loading: Promise<void> | undefined;
 
 /** What the engine is configured with, for the settings that lie in it. It can be read while the machine runs. */
@@ -14,7 +16,13 @@ export function useDaemonFile() {
   );
 
   async function load(): Promise<void> {
-    file.value = await link.client.daemon.read().catch(() => undefined);
+    try {
+      file.value = await link.client.daemon.read();
+      unread.value = undefined;
+    } catch (error) {
+      file.value = undefined;
+      unread.value = error;
+    }
   }
   watch(
     up,
@@ -39,5 +47,5 @@ export function useDaemonFile() {
       await load();
     }
   }
-  return { file, load, up, setKey };
+  return { file, unread, load, up, setKey };
 }
