@@ -20,7 +20,8 @@ export async function writeWelcomeImage(path: string, arch: Arch, busybox: strin
     created: EPOCH.toISOString(),
     config: {
       Env: ['PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'],
-      Cmd: ['httpd', '-f', '-v', '-p', '80', '-h', '/www'],
+      // As process 1 httpd itself would ignore the stop signal.
+      Cmd: ['sh', '-c', "httpd -f -v -p 80 -h /www & trap 'kill $!' TERM; wait $!"],
       ExposedPorts: { '80/tcp': {} },
       WorkingDir: '/',
       Labels: { 'org.opencontainers.image.title': 'Skiff welcome' },
