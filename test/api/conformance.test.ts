@@ -2,7 +2,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
-import { REGISTRY, registryBeside } from '../engine/registry-beside.ts';
+import { REGISTRY, REGISTRY_PORT, Web } from '../build/web.ts';
 import { canRun, Testbed } from '../engine/testbed.ts';
 import { Driver, driveAll } from './drive.ts';
 import { type Operation, Swagger, swaggerMissing } from './swagger.ts';
@@ -16,20 +16,20 @@ describe.skipIf(reason)(
     let bed: Testbed;
     let driver: Driver;
     let swagger: Swagger;
-    let registry: { close(): void };
+    const web = new Web();
 
     beforeAll(async () => {
       swagger = new Swagger();
       bed = new Testbed();
       await bed.start();
-      registry = await registryBeside(bed);
+      await web.startRegistry(bed, REGISTRY_PORT);
       driver = new Driver(swagger, bed.socket);
       await driveAll(driver, REGISTRY);
       await driver.driveRest();
     }, 240_000);
 
     afterAll(async () => {
-      registry?.close();
+      await web[Symbol.asyncDispose]();
       await bed?.[Symbol.asyncDispose]();
     });
 

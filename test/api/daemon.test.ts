@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
 import { dockerCli } from '../../scripts/setup.mjs';
-import { makeCertificates } from '../engine/certificates.ts';
+import { configureTls } from '../engine/certificates.ts';
 import { canRun, Testbed } from '../engine/testbed.ts';
 
 const docker = dockerCli() ?? 'docker';
@@ -176,15 +176,7 @@ describe.skipIf(!canRun)('remote access (skipped without root on Linux: needs na
 
   it('with tlsverify lets in whoever the authority knows, and nobody else', async () => {
     await using bed = new Testbed({ hosts: ['tcp://127.0.0.1:2376'] });
-    const folder = join(bed.shared, 'tls');
-    makeCertificates(folder);
-    const inside = '/run/host/tls';
-    bed.configure({
-      tlsverify: true,
-      tlscacert: `${inside}/ca.pem`,
-      tlscert: `${inside}/server.pem`,
-      tlskey: `${inside}/server-key.pem`,
-    });
+    const folder = configureTls(bed);
     await bed.start();
     const ask = (client: string) =>
       bed.inNetwork(docker, [

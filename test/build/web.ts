@@ -6,6 +6,10 @@ import { createInterface } from 'node:readline';
 
 import type { Testbed } from '../engine/testbed.ts';
 
+/** Where the tests that need but one registry have it; in the engine's network nobody else has that port. */
+export const REGISTRY_PORT = 5000;
+export const REGISTRY = `127.0.0.1:${REGISTRY_PORT}`;
+
 /** A web server and git repositories where the engine's addresses are: see web-server.ts for what it answers. */
 export class Web implements AsyncDisposable {
   readonly folder = mkdtempSync(join(tmpdir(), 'skiff-web-'));

@@ -1,8 +1,25 @@
 import { execFileSync } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+
+import type { Testbed } from './testbed.ts';
+
+/** Has the engine, with its next start, ask for client certificates. @returns the folder with its and the clients' */
+export function configureTls(bed: Testbed): string {
+  const folder = join(bed.shared, 'tls');
+  makeCertificates(folder);
+  const inside = '/run/host/tls';
+  bed.configure({
+    tlsverify: true,
+    tlscacert: `${inside}/ca.pem`,
+    tlscert: `${inside}/server.pem`,
+    tlskey: `${inside}/server-key.pem`,
+  });
+  return folder;
+}
 
 /** ca, server (127.0.0.1), client, and a stranger whom another authority has signed. */
-export function makeCertificates(folder: string): void {
+function makeCertificates(folder: string): void {
   mkdirSync(folder, { recursive: true });
   const openssl = (...args: string[]) => execFileSync('openssl', args, { cwd: folder, stdio: 'ignore' });
   const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2'];

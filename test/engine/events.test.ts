@@ -7,7 +7,7 @@ import { join } from 'node:path';
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
-import { REGISTRY, registryBeside } from './registry-beside.ts';
+import { REGISTRY, REGISTRY_PORT, Web } from '../build/web.ts';
 import { makePlugin } from './sample-plugin.ts';
 import { canRun, Testbed } from './testbed.ts';
 
@@ -373,17 +373,17 @@ const TABLE: readonly Row[] = [
 describe.skipIf(!canRun)('events, all that there are (skipped without root on Linux)', () => {
   const folder = mkdtempSync(join(tmpdir(), 'skiff-events-'));
   let bed: Testbed;
-  let registry: { close(): void };
+  const web = new Web();
 
   beforeAll(async () => {
     bed = new Testbed();
     bed.configure({});
     await bed.start();
-    registry = await registryBeside(bed);
+    await web.startRegistry(bed, REGISTRY_PORT);
     await bed.ok('run', '--rm', I, 'true');
   });
   afterAll(async () => {
-    registry?.close();
+    await web[Symbol.asyncDispose]();
     await bed?.[Symbol.asyncDispose]();
     rmSync(folder, { recursive: true, force: true });
   });

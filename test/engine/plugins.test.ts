@@ -5,7 +5,7 @@ import { join } from 'node:path';
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
-import { REGISTRY, registryBeside } from './registry-beside.ts';
+import { REGISTRY, REGISTRY_PORT, Web } from '../build/web.ts';
 import { makePlugin, SAMPLE_CONFIG } from './sample-plugin.ts';
 import { canRun, Testbed } from './testbed.ts';
 
@@ -28,7 +28,7 @@ function processesOf(id: string): string[] {
 describe.skipIf(!canRun)('managed plugins, by the docker CLI (skipped without root on Linux)', () => {
   const folder = mkdtempSync(join(tmpdir(), 'skiff-plugin-'));
   let bed: Testbed;
-  let registry: { close(): void };
+  const web = new Web();
   const onMachine = (line: string) =>
     execFileSync('nsenter', ['-t', String(bed.pid), '-m', 'sh', '-c', line], { encoding: 'utf8' });
   const refused = async (...args: string[]) => {
@@ -43,10 +43,10 @@ describe.skipIf(!canRun)('managed plugins, by the docker CLI (skipped without ro
     makePlugin(join(folder, 'toy'));
     bed = new Testbed();
     await bed.start();
-    registry = await registryBeside(bed);
+    await web.startRegistry(bed, REGISTRY_PORT);
   });
   afterAll(async () => {
-    registry?.close();
+    await web[Symbol.asyncDispose]();
     await bed?.[Symbol.asyncDispose]();
     rmSync(folder, { recursive: true, force: true });
   });

@@ -8,7 +8,7 @@ import type { EngineState } from '../../electron/contract/state.ts';
 import { createClients } from '../../electron/rpc/client.ts';
 import { createPipe } from '../../electron/rpc/pipe.ts';
 import { dockerCli } from '../../scripts/setup.mjs';
-import { makeCertificates } from '../engine/certificates.ts';
+import { configureTls } from '../engine/certificates.ts';
 import { canRun, Testbed } from '../engine/testbed.ts';
 import { Sshd, sshdMissing } from '../tunnel/sshd.ts';
 import { openTestApp, type TestApp } from './app.ts';
@@ -32,14 +32,7 @@ describe.skipIf(skip)(`connections to other engines${skip ? `, skipped: ${skip}`
   beforeAll(async () => {
     home = mkdtempSync(join(tmpdir(), 'skiff-connections-'));
     bed = new Testbed({ hosts: ['tcp://127.0.0.1:2376'] });
-    makeCertificates(join(bed.shared, 'tls'));
-    const inside = '/run/host/tls';
-    bed.configure({
-      tlsverify: true,
-      tlscacert: `${inside}/ca.pem`,
-      tlscert: `${inside}/server.pem`,
-      tlskey: `${inside}/server-key.pem`,
-    });
+    configureTls(bed);
     await bed.start();
     await bed.ok('volume', 'create', 'far-away');
     way = await WayIn.to(bed, 2376);
